@@ -1,0 +1,1 @@
+"""Where arithmetic happens; the only package that imports onnxruntime and cupy."""

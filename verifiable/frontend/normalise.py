@@ -1,0 +1,201 @@
+"""One form for all ONNX models: fixed shapes, float constants in one place, no noise.
+
+The result computes what the model computes, in operators that the admission table knows. Normal
+forms are fixed points: normalising one changes no byte. The digest of a model is that of its
+normal form.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import onnx
+from onnx import helper, inliner, version_converter
+
+from verifiable.errors import ModelError
+from verifiable.frontend.facts import facts_of, first_line, infer, tensor_type
+from verifiable.frontend.simplify import (
+    bypass,
+    clamp_slices,
+    explicit_strides,
+    fold,
+    name_nodes,
+    prune,
+    sort_attributes,
+)
+
+OLDEST_OPSET: Final = 13
+"""Before it, Softmax and friends flattened their input; older models are converted upward."""
+OPSET: Final = 18
+IR_VERSION: Final = 10
+
+FUSED: Final = ("Attention", "Gelu", "GroupNormalization", "Mish", "RMSNormalization")
+"""Operators that ONNX defines by others, written out since ezkl lacks them."""
+
+MAX_PASSES: Final = 16
+
+
+def normalise(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProto:
+    """Bring `model` into normal form.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        As ``parse_model`` returns it.
+    dims : mapping of str to int
+        Sizes of axes the model leaves open, by the axis's name (``batch``) or by place
+        (``image:0``).
+
+    Raises
+    ------
+    ModelError
+        If an axis has no size, a size names no axis, or shapes do not fit together.
+    """
+    model = upgrade(model)
+    model = write_out(rebuild(size_axes(model, dims)))
+    for _ in range(MAX_PASSES):
+        before = len(model.graph.node)
+        model = bypass(fold(facts_of(model)))
+        if len(model.graph.node) == before:
+            break
+    facts = facts_of(model)
+    model = name_nodes(prune(clamp_slices(explicit_strides(facts))))
+    return type_outputs(model)
+
+
+def upgrade(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Convert a model older than opset 13 to opset 18."""
+    versions = {o.domain: o.version for o in model.opset_import}
+    if versions.get("", versions.get("ai.onnx", OPSET)) >= OLDEST_OPSET:
+        return model
+    try:
+        return version_converter.convert_version(model, OPSET)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"cannot convert the model to opset {OPSET}: {first_line(error)}",
+            hint=f"export it again with opset_version={OPSET}",
+        ) from error
+
+
+def size_axes(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProto:
+    """Give every axis of every input a size.
+
+    Raises
+    ------
+    ModelError
+        If an axis is left without one, or an entry of `dims` names none.
+    """
+    sized = onnx.ModelProto()
+    sized.CopyFrom(model)
+    constants = {t.name for t in sized.graph.initializer}
+    unused = set(dims)
+    for info in (*sized.graph.input, *sized.graph.output):
+        if info.name in constants or info.type.WhichOneof("value") != "tensor_type":
+            continue
+        is_input = info in sized.graph.input
+        for axis, dim in enumerate(info.type.tensor_type.shape.dim):
+            if dim.HasField("dim_value") and dim.dim_value > 0:
+                continue
+            place = f"{info.name}:{axis}"
+            keys = [key for key in (place, dim.dim_param) if key in dims]
+            unused -= set(keys)
+            if keys and dims[keys[0]] > 0:
+                dim.dim_value = dims[keys[0]]
+            elif is_input:
+                key = dim.dim_param or place
+                raise ModelError(
+                    f"input `{info.name}`: axis {axis} (`{key}`) has no fixed size",
+                    hint=f'say which: dims={{"{key}": 1}}',
+                )
+            else:
+                dim.Clear()
+    if unused:
+        raise ModelError(f"no open axis of the model is called {', '.join(sorted(unused))}")
+    return sized
+
+
+def rebuild(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Keep what decides the result, drop documentation, metadata and producer.
+
+    Raises
+    ------
+    ModelError
+        If an input or output is no tensor.
+    """
+    graph = model.graph
+    if graph.sparse_initializer:
+        raise ModelError("sparse constants are not taken", hint="store the weights densely")
+    constants = {t.name for t in graph.initializer}
+    inputs = [_plain(i) for i in graph.input if i.name not in constants]
+    outputs = [_plain(o) for o in graph.output]
+    functions = list(model.functions)
+    nodes = [_plain_node(node) for node in graph.node]
+    rebuilt = helper.make_graph(nodes, "model", inputs, outputs, list(graph.initializer))
+    used = {node.domain for node in nodes} | {f.domain for f in functions} | {""}
+    imports = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
+    return helper.make_model(
+        rebuilt,
+        functions=functions,
+        opset_imports=[helper.make_opsetid(d, imports[d]) for d in sorted(imports) if d in used],
+        ir_version=IR_VERSION,
+        producer_name="",
+    )
+
+
+def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Write local functions and fused operators out as plain operators.
+
+    Raises
+    ------
+    ModelError
+        If a definition does not fit its use.
+    """
+    fused = {node.op_type for node in model.graph.node if not node.domain} & set(FUSED)
+    if not model.functions and not fused:
+        return model
+    try:
+        plain = inliner.inline_local_functions(model) if model.functions else model
+        fused = {node.op_type for node in plain.graph.node if not node.domain} & set(FUSED)
+        if fused:
+            # The inliner asks for the type of every tensor a fused operator reads.
+            typed = infer(plain)
+            for tensor in plain.graph.initializer:
+                typed.graph.value_info.append(
+                    helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+                )
+            plain = inliner.inline_selected_functions(
+                typed, [("", op) for op in sorted(fused)], inline_schema_functions=True
+            )
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"cannot write out {sorted(fused)}: {first_line(error)}") from error
+    return rebuild(plain)
+
+
+def type_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Declare the inferred shape of every output."""
+    facts = facts_of(model)
+    for output in model.graph.output:
+        known = facts.types.get(output.name)
+        if known is not None and known.shape is not None:
+            output.CopyFrom(helper.make_tensor_value_info(output.name, known.elem, known.shape))
+    return model
+
+
+def _plain(info: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    known = tensor_type(info)
+    if known is None:
+        raise ModelError(f"`{info.name}` is no tensor; only tensors may go in and out")
+    return helper.make_tensor_value_info(info.name, known.elem, known.shape)
+
+
+def _plain_node(node: onnx.NodeProto) -> onnx.NodeProto:
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    plain = onnx.NodeProto(op_type=node.op_type, name=node.name, domain=domain)
+    plain.input.extend(node.input)
+    plain.output.extend(node.output)
+    plain.attribute.extend(node.attribute)
+    if node.overload:
+        plain.overload = node.overload
+    for attribute in plain.attribute:
+        attribute.ClearField("doc_string")
+    sort_attributes(plain)
+    return plain

@@ -1,0 +1,1 @@
+"""Proof systems behind one protocol; ezkl is the first."""

@@ -1,0 +1,289 @@
+"""From a model and calibration data to a bundle with circuits and keys.
+
+A model too large for memory is cut at tensor boundaries. Each part becomes a circuit of its own;
+what crosses a boundary is hashed on both sides, and the two digests must be equal: the joints. All
+parts share one scale, since a digest is over felts.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifiable.bundle import Bundle, open_bundle, write_bundle
+from verifiable.crypto.hashing import sha256, sha256_file
+from verifiable.crypto.srs import identify, reduced
+from verifiable.engines.ort import Session
+from verifiable.errors import PolicyError
+from verifiable.frontend.export import signature_of
+from verifiable.frontend.inputs import sample
+from verifiable.frontend.split import Part, boundaries, cut, links
+from verifiable.proofs import srs_store
+from verifiable.proofs.ezkl import tuner
+from verifiable.proofs.ezkl.system import PROVERS_ONLY, VERIFYING_KEY, Ezkl
+from verifiable.proofs.locked import FOLDER, SRS_VERIFIER, LockedCircuits, LockedPart, to_lock
+from verifiable.proofs.protocol import (
+    HASH_ABOVE,
+    Circuit,
+    Estimate,
+    Observer,
+    Policy,
+    Tensors,
+    Usage,
+    Visibility,
+    ignore,
+)
+from verifiable.proofs.statement import Joint
+from verifiable.storage import write_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A new bundle and what making it took."""
+
+    bundle: Bundle
+    circuits: tuple[Circuit, ...]
+    setups: tuple[Usage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One part to compile: its model, data and policy."""
+
+    part: Part
+    data: Tensors
+    policy: Policy
+
+
+def default_visibility(model: bytes) -> Visibility:
+    """Public inputs while they are small, hashed ones above `HASH_ABOVE` elements."""
+    size = sum(spec.size for spec in signature_of(model).inputs)
+    return Visibility(input="hashed" if size > HASH_ABOVE else "public")
+
+
+def plan_model(
+    model: bytes, data: Tensors, policy: Policy, at: Sequence[str] = (), observer: Observer = ignore
+) -> tuple[Estimate, ...]:
+    """Predict what each part would cost; nothing is built.
+
+    Raises
+    ------
+    PolicyError
+        If no settings satisfy the policy, or the parts cannot be joined.
+    """
+    jobs, system = _jobs(model, data, policy, at, observer)
+    return tuple(system.plan(job.part.model, job.data, job.policy) for job in jobs)
+
+
+def compile_model(
+    model: bytes,
+    data: Tensors,
+    policy: Policy,
+    out: Path,
+    *,
+    at: Sequence[str] = (),
+    allow_insecure_srs: bool = False,
+    observer: Observer = ignore,
+) -> Compiled:
+    """Compile `model` into a bundle at `out`, which appears whole or not at all.
+
+    Parameters
+    ----------
+    model : bytes
+        ONNX in the normal form of ``verifiable.frontend``.
+    data : mapping of str to float32 array ``[samples, *shape]``
+        Calibration data.
+    policy : Policy
+    out : Path
+        Must not exist.
+    at : sequence of str
+        Tensors to cut the model at; empty keeps it whole.
+    allow_insecure_srs : bool
+        Make the keys with a development SRS, marked so everywhere.
+    observer : Observer
+
+    Raises
+    ------
+    InputError, PolicyError
+        If `out` exists, the policy cannot be met, or no ceremony SRS fits.
+    StorageError
+        If `out` cannot be written.
+    MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+        As ``proofs.ezkl.process.run_stage``.
+    """
+    lock: dict[str, Any] = {}
+    jobs, system = _jobs(model, data, policy, at, observer)
+    with write_bundle(out, lock, set(PROVERS_ONLY)) as folder:
+        write_file(folder / "model.onnx", model)
+        circuits = []
+        for i, job in enumerate(jobs):
+            part_folder = folder / FOLDER / f"part-{i}"
+            part_folder.mkdir(parents=True)
+            circuits.append(system.compile(job.part.model, job.data, job.policy, part_folder))
+        if len(circuits) > 1:
+            circuits = _checked(system, circuits, model, data, policy)
+        k = max(circuit.k for circuit in circuits)
+        if allow_insecure_srs:
+            srs = srs_store.insecure_srs(k, policy.limits, observer)
+        else:
+            srs = srs_store.ceremony_srs(k)
+        identity = identify(srs)
+        write_file(folder / FOLDER / SRS_VERIFIER, reduced(srs))
+        setups = tuple(system.setup(circuit, srs, policy.limits) for circuit in circuits)
+        locked = LockedCircuits(
+            system="ezkl",
+            semantics=system.semantics,
+            model=sha256(model),
+            visibility=policy.visibility,
+            srs=identity.digest,
+            srs_k=identity.k,
+            insecure_srs=identity.insecure,
+            srs_verifier=folder / FOLDER / SRS_VERIFIER,
+            parts=tuple(
+                _locked(circuit, system.weights(circuit, srs, sample(dict(job.data), 0), policy.limits))
+                for circuit, job in zip(circuits, jobs, strict=True)
+            ),
+            joints=_joints([job.part for job in jobs], circuits),
+            ranges={name: (float(a.min()), float(a.max())) for name, a in data.items()},
+        )
+        lock["zk"] = to_lock(locked)
+        lock["versions"] = {"ezkl": system.semantics.partition("/")[2]}
+    moved = [replace(circuit, folder=out / FOLDER / circuit.folder.name) for circuit in circuits]
+    return Compiled(bundle=open_bundle(out, "prove"), circuits=tuple(moved), setups=setups)
+
+
+def even_cuts(model: bytes, parts: int) -> tuple[str, ...]:
+    """Boundaries that cut a model into `parts` with about equally many computed elements.
+
+    Rows of a circuit go with the elements that are rescaled or compared, so parts of equal
+    output elements are of about equal cost.
+
+    Raises
+    ------
+    PolicyError
+        If the model has too few places where a single tensor crosses.
+    """
+    places = boundaries(model)
+    if len(places) < parts - 1:
+        raise PolicyError(f"the model can be cut in at most {len(places) + 1} parts, not {parts}")
+    weights = np.cumsum([place.size for place in places])
+    chosen: list[int] = []
+    for i in range(1, parts):
+        target = weights[-1] * i / parts
+        free = [j for j in range(len(places)) if not chosen or j > chosen[-1]]
+        free = free[: len(free) - (parts - 1 - i)]
+        chosen.append(min(free, key=lambda j: (abs(int(weights[j]) - target), places[j].size)))
+    return tuple(places[j].tensor for j in chosen)
+
+
+def _jobs(
+    model: bytes, data: Tensors, policy: Policy, at: Sequence[str], observer: Observer
+) -> tuple[list[_Job], Ezkl]:
+    """Parts with the data each of them sees, and the system that will take them."""
+    if not at:
+        signature = signature_of(model)
+        whole = Part(
+            model=model,
+            inputs=tuple(spec.name for spec in signature.inputs),
+            outputs=tuple(spec.name for spec in signature.outputs),
+        )
+        return [_Job(part=whole, data=data, policy=policy)], Ezkl(observer=observer)
+    parts = cut(model, at)
+    if policy.levers is None:
+        scale = Ezkl(observer=observer).smallest_scale(model, data, policy)
+    else:
+        scale = int(policy.levers["scale"])
+    # A part alone may be off by more or less than the whole; the whole is held to the policy.
+    of_parts = replace(policy, error=math.inf)
+    known: dict[str, NDArray[np.float32]] = dict(data)
+    jobs = []
+    for i, part in enumerate(parts):
+        inputs = {name: known[name] for name in part.inputs}
+        policy_of_part = replace(of_parts, visibility=_visibility(parts, i, policy.visibility))
+        jobs.append(_Job(part=part, data=inputs, policy=policy_of_part))
+        known |= _outputs(part.model, inputs)
+    return jobs, Ezkl(observer=observer, scale=scale)
+
+
+def _visibility(parts: Sequence[Part], i: int, whole: Visibility) -> Visibility:
+    crossing = {(link.to_part, link.tensor) for link in links(parts)}
+    sources = {(link.from_part, link.tensor) for link in links(parts)}
+    receives = any((i, name) in crossing for name in parts[i].inputs)
+    shared = any((i, name) in sources for name in parts[i].inputs)
+    if shared and whole.input in {"private", "committed"}:
+        raise PolicyError(
+            f"an input that several parts read cannot be {whole.input}: nothing would tie them",
+            hint="make the input hashed",
+        )
+    return Visibility(
+        input="hashed" if receives or shared else whole.input,
+        weights=whole.weights,
+        output=whole.output if i == len(parts) - 1 else "hashed",
+    )
+
+
+def _outputs(model: bytes, data: Tensors) -> dict[str, NDArray[np.float32]]:
+    session = Session(model)
+    count = len(next(iter(data.values())))
+    rows = [session.run({name: array[i] for name, array in data.items()}) for i in range(count)]
+    return {name: np.stack([row[name] for row in rows]) for name in session.outputs}
+
+
+def _checked(
+    system: Ezkl, circuits: Sequence[Circuit], model: bytes, data: Tensors, policy: Policy
+) -> list[Circuit]:
+    """The circuits with the error of the whole chain, which the policy must allow."""
+    session = Session(model)
+    error = 0.0
+    for held_out in tuner.split_samples(data)[1 : 2 * tuner.MAX_SAMPLES : 2]:
+        known: dict[str, NDArray[np.float32]] = dict(held_out)
+        for circuit in circuits:
+            inputs = {slot: known[slot] for slot in circuit.inputs}
+            known |= system.run(circuit, inputs, policy.limits)
+        for name, wanted in session.run(held_out).items():
+            error = max(error, float(np.max(np.abs(known[name] - wanted), initial=0.0)))
+    if error > policy.error:
+        raise PolicyError(
+            f"the parts together are off by {error:.2g}, allowed are {policy.error:.2g}",
+            hint="allow a larger error, or cut elsewhere",
+        )
+    return [
+        replace(circuit, estimate=replace(circuit.estimate, error=error)) for circuit in circuits
+    ]
+
+
+def _joints(parts: Sequence[Part], circuits: Sequence[Circuit]) -> tuple[Joint, ...]:
+    def slot(part: int, name: str, role: str) -> int:
+        slots = circuits[part].layout.slots
+        return next(i for i, s in enumerate(slots) if s.name == name and s.role == role)
+
+    return tuple(
+        Joint(
+            from_part=link.from_part,
+            from_slot=slot(
+                link.from_part,
+                link.tensor,
+                "output" if link.tensor in parts[link.from_part].outputs else "input",
+            ),
+            to_part=link.to_part,
+            to_slot=slot(link.to_part, link.tensor, "input"),
+        )
+        for link in links(parts)
+    )
+
+
+def _locked(circuit: Circuit, weights: tuple[str, ...]) -> LockedPart:
+    return LockedPart(
+        folder=circuit.folder,
+        onnx=circuit.onnx,
+        settings=circuit.settings,
+        vk=sha256_file(circuit.folder / VERIFYING_KEY),
+        k=circuit.k,
+        layout=circuit.layout,
+        weights=weights,
+        error=circuit.estimate.error,
+    )

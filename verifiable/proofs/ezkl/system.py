@@ -1,0 +1,432 @@
+"""ezkl as a proof system: the stages of one circuit, each in a child process.
+
+A circuit's folder holds::
+
+    model.onnx settings.json circuit.ezkl       after compile
+    pk vk verifier.sol reusable.sol vka         after setup
+
+``circuit.ezkl`` differs from build to build; what identifies a circuit are the digests of the
+ONNX, of the canonical settings and of the verifying key.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verifiable.crypto.felt import felt_from_ezkl, felt_to_ezkl
+from verifiable.crypto.hashing import sha256
+from verifiable.engines.ort import run_samples
+from verifiable.errors import (
+    MissingDependencyError,
+    ModelError,
+    PolicyError,
+    ProofRejectedError,
+    StageFailedError,
+    TensorError,
+)
+from verifiable.frontend.export import signature_of
+from verifiable.frontend.signature import Signature
+from verifiable.proofs.ezkl import cost, tuner
+from verifiable.proofs.ezkl.process import StageResult, run_stage, stage_path
+from verifiable.proofs.ezkl.settings import Candidate, canonical_bytes, layout, parse_settings
+from verifiable.proofs.protocol import (
+    Circuit,
+    Estimate,
+    Limits,
+    Observer,
+    Policy,
+    Proof,
+    Tensors,
+    Usage,
+    ignore,
+)
+from verifiable.proofs.statement import Layout
+from verifiable.storage import write_file
+from verifiable.types import Felt
+
+MODEL, SETTINGS, COMPILED = "model.onnx", "settings.json", "circuit.ezkl"
+PROVING_KEY, VERIFYING_KEY = "pk", "vk"
+PLAIN, REUSABLE, KEY_MATERIAL = "verifier.sol", "reusable.sol", "vka"
+PROVERS_ONLY = frozenset({COMPILED, PROVING_KEY})
+"""Files of a circuit that only proving needs."""
+
+_VERIFY_LIMITS = Limits(memory=8 << 30, seconds=600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ezkl:
+    """The proof system; see `verifiable.proofs.protocol.ProofSystem` for its methods."""
+
+    observer: Observer = ignore
+    scale: int | None = None
+    """Fixes inputs, weights and outputs to this scale, as parts of a split model need."""
+
+    @property
+    def semantics(self) -> str:
+        """``ezkl/`` and the installed version.
+
+        Raises
+        ------
+        MissingDependencyError
+            If ezkl is not installed.
+        """
+        try:
+            return f"ezkl/{version('ezkl')}"
+        except PackageNotFoundError as e:
+            raise MissingDependencyError(
+                "ezkl is not installed", hint="pip install 'verifiable[ezkl]'"
+            ) from e
+
+    def plan(self, model: bytes, data: Tensors, policy: Policy) -> Estimate:
+        """Predict the cost of the best settings for `model`; nothing is built.
+
+        Raises
+        ------
+        PolicyError
+            If no settings satisfy `policy`.
+        MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+            As `run_stage`.
+        """
+        return self._choose(model, data, policy).estimate
+
+    def smallest_scale(self, model: bytes, data: Tensors, policy: Policy) -> int:
+        """The smallest scale that keeps `model`, laid out whole, within the policy's error.
+
+        Raises
+        ------
+        PolicyError
+            If no scale does.
+        """
+        with self._sweep(model, data, policy) as sweep:
+            found = sweep.smallest_scale(1, tuner.SCALES)
+        if found is None:
+            raise PolicyError(
+                f"no scale keeps the error within {policy.error:g}", hint="allow a larger error"
+            )
+        return found.candidate.scale
+
+    def _choose(self, model: bytes, data: Tensors, policy: Policy) -> tuner.Point:
+        with self._sweep(model, data, policy) as sweep:
+            if policy.levers is not None:
+                return tuner.lay_out(sweep, Candidate.of_levers(policy.levers), policy)
+            return tuner.tune(sweep, policy, scale=self.scale)
+
+    @contextmanager
+    def _sweep(self, model: bytes, data: Tensors, policy: Policy) -> Iterator[tuner.Sweep]:
+        """A sweep over `model`, measured against onnxruntime, in a scratch folder."""
+        outputs = run_samples(model, data)
+        names = [output.name for output in signature_of(model).outputs]
+        reference = [
+            [np.asarray(outputs[name][i], np.float32) for name in names]
+            for i in range(len(next(iter(outputs.values()))))
+        ]
+        with tempfile.TemporaryDirectory(prefix="verifiable-tune-") as folder:
+            path = Path(folder) / MODEL
+            path.write_bytes(model)
+            yield tuner.Sweep(
+                model=path,
+                data=data,
+                reference=reference,
+                policy=policy,
+                work=Path(folder),
+                observer=self.observer,
+            )
+
+    def compile(self, model: bytes, data: Tensors, policy: Policy, folder: Path) -> Circuit:
+        """Choose settings, and write model, settings and circuit into `folder`.
+
+        Parameters
+        ----------
+        model : bytes
+            ONNX in the normal form of ``verifiable.frontend``.
+        data : mapping of str to float32 array ``[samples, *shape]``
+            Calibration data: half calibrates, half measures the error.
+        policy : Policy
+        folder : Path
+            An existing, empty folder.
+
+        Raises
+        ------
+        PolicyError, MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+            As `plan`.
+        """
+        point = self._choose(model, data, policy)
+        signature = signature_of(model)
+        for spec in (*signature.inputs, *signature.outputs):
+            if spec.dtype != "float32":
+                raise ModelError(f"{spec} crosses a circuit's border, which takes float32 only")
+        settings = canonical_bytes(point.settings)
+        write_file(folder / MODEL, model)
+        write_file(folder / SETTINGS, settings)
+        self._run(
+            "compile",
+            {
+                "model": stage_path(folder / MODEL),
+                "compiled_circuit": stage_path(folder / COMPILED),
+                "settings_path": stage_path(folder / SETTINGS),
+            },
+            policy.limits,
+        )
+        return Circuit(
+            folder=folder,
+            onnx=sha256(model),
+            settings=sha256(settings),
+            layout=_layout(settings, policy, signature),
+            inputs=tuple(spec.name for spec in signature.inputs),
+            k=int(point.settings["run_args"]["logrows"]),
+            estimate=point.estimate,
+        )
+
+    def setup(self, circuit: Circuit, srs: Path, limits: Limits) -> Usage:
+        """Make proving and verifying key, and have ezkl emit its verifier contracts.
+
+        Raises
+        ------
+        MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+            As `run_stage`.
+        """
+        folder = circuit.folder
+        made = self._run(
+            "setup",
+            {
+                "model": stage_path(folder / COMPILED),
+                "vk_path": stage_path(folder / VERIFYING_KEY),
+                "pk_path": stage_path(folder / PROVING_KEY),
+                "srs_path": stage_path(srs),
+            },
+            limits,
+            expected_memory=circuit.estimate.peak_memory,
+        )
+        with tempfile.TemporaryDirectory(prefix="verifiable-emit-") as scratch:
+            self._run(
+                "emit",
+                {
+                    "vk": stage_path(folder / VERIFYING_KEY),
+                    "settings": stage_path(folder / SETTINGS),
+                    "srs": stage_path(srs),
+                    "plain": stage_path(folder / PLAIN),
+                    "reusable": stage_path(folder / REUSABLE),
+                    "vka": stage_path(folder / KEY_MATERIAL),
+                    "scratch": f"{scratch}/abi.json",
+                },
+                limits,
+            )
+        return _usage(made)
+
+    def prove(self, circuit: Circuit, srs: Path, tensors: Tensors, limits: Limits) -> Proof:
+        """Prove one run of the circuit.
+
+        0. The witness is computed; an input outside the circuit's ranges fails here.
+        1. The proof is made.
+        2. It is verified, since ezkl's prover checks nothing.
+        3. Its outputs are those of the witness.
+
+        Raises
+        ------
+        TensorError
+            If the circuit has no witness for this input.
+        ProofRejectedError
+            If the proof does not verify: the key or the circuit is damaged.
+        MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+            As `run_stage`.
+        """
+        folder = circuit.folder
+        with tempfile.TemporaryDirectory(prefix="verifiable-prove-") as scratch:
+            work = Path(scratch)
+            witness, proof_path = work / "witness.json", work / "proof.json"
+            self._witness(circuit, tensors, witness, limits, srs=srs)
+            made = self._run(
+                "prove",
+                {
+                    "witness": str(witness),
+                    "model": stage_path(folder / COMPILED),
+                    "pk_path": stage_path(folder / PROVING_KEY),
+                    "proof_path": str(proof_path),
+                    "srs_path": stage_path(srs),
+                },
+                limits,
+                expected_memory=circuit.estimate.peak_memory,
+            )
+            written = json.loads(proof_path.read_bytes())
+            outputs = json.loads(witness.read_bytes())["outputs"]
+        instances = tuple(
+            felt_from_ezkl(text) for column in written["instances"] for text in column
+        )
+        data = bytes(written["proof"])
+        self.verify(circuit, instances, data)
+        return Proof(
+            instances=instances,
+            data=data,
+            outputs=_outputs(circuit.layout, outputs),
+            usage=_usage(made),
+        )
+
+    def run(self, circuit: Circuit, tensors: Tensors, limits: Limits) -> Tensors:
+        """Outputs of the circuit for one input, without a proof.
+
+        Raises
+        ------
+        TensorError
+            If the circuit has no witness for this input.
+        MissingDependencyError, OutOfMemoryError, StageTimeoutError
+            As `run_stage`.
+        """
+        with tempfile.TemporaryDirectory(prefix="verifiable-run-") as scratch:
+            witness = Path(scratch) / "witness.json"
+            self._witness(circuit, tensors, witness, limits)
+            return _outputs(circuit.layout, json.loads(witness.read_bytes())["outputs"])
+
+    def weights(
+        self, circuit: Circuit, srs: Path, tensors: Tensors, limits: Limits
+    ) -> tuple[str, ...]:
+        """What pins weights that are not fixed in the key: digest or commitments, as hex."""
+        if not circuit.layout.of("weights"):
+            return ()
+        with tempfile.TemporaryDirectory(prefix="verifiable-run-") as scratch:
+            witness = Path(scratch) / "witness.json"
+            self._witness(circuit, tensors, witness, limits, srs=srs)
+            processed = json.loads(witness.read_bytes())["processed_params"]
+        if processed["poseidon_hash"] is not None:
+            return tuple(processed["poseidon_hash"])
+        return tuple(point for column in processed["polycommit"] for point in column)
+
+    def _witness(
+        self,
+        circuit: Circuit,
+        tensors: Tensors,
+        out: Path,
+        limits: Limits,
+        srs: Path | None = None,
+    ) -> None:
+        ordered = {name: tensors[name] for name in circuit.inputs}
+        try:
+            self._run(
+                "witness",
+                {
+                    "data": tuner.write_ezkl_data(out.with_name("input.json"), [ordered]),
+                    "model": stage_path(circuit.folder / COMPILED),
+                    "output": str(out),
+                    "vk_path": None if srs is None else stage_path(circuit.folder / VERIFYING_KEY),
+                    "srs_path": None if srs is None else stage_path(srs),
+                },
+                limits,
+            )
+        except StageFailedError as e:
+            raise TensorError(
+                f"the circuit has no witness for this input: {e}",
+                hint="is the input like the calibration data?",
+            ) from e
+
+    def verify(self, circuit: Circuit, instances: Sequence[Felt], proof: bytes) -> None:
+        """Have ezkl verify a proof against the caller's own instances.
+
+        Raises
+        ------
+        ProofRejectedError
+            If ezkl rejects it.
+        MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+            As `run_stage`.
+        """
+        if len(instances) != circuit.layout.count:
+            raise ProofRejectedError(
+                f"the circuit has {circuit.layout.count} instances, got {len(instances)}"
+            )
+        folder = circuit.folder
+        with tempfile.TemporaryDirectory(prefix="verifiable-verify-") as scratch:
+            path = Path(scratch) / "proof.json"
+            path.write_bytes(_proof_json(instances, proof))
+            try:
+                self._run(
+                    "verify",
+                    {
+                        "proof_path": str(path),
+                        "settings_path": stage_path(folder / SETTINGS),
+                        "vk_path": stage_path(folder / VERIFYING_KEY),
+                        "srs_path": stage_path(folder.parent / "srs.verifier"),
+                        "reduced_srs": True,
+                    },
+                    _VERIFY_LIMITS,
+                )
+            except StageFailedError as e:
+                raise ProofRejectedError(f"ezkl rejects the proof: {e}") from e
+
+    def _run(
+        self,
+        stage: str,
+        args: Mapping[str, object],
+        limits: Limits,
+        expected_memory: int | None = None,
+    ) -> StageResult:
+        return run_stage(
+            stage,
+            args,
+            limits=limits,
+            observer=self.observer,
+            expected_memory=expected_memory,
+        )
+
+
+def read_circuit(folder: Path, layout_: Layout) -> Circuit:
+    """The circuit that lies in `folder`, whose files have been checked against a LOCK.
+
+    Raises
+    ------
+    EncodingError
+        If the settings are not what we write.
+    """
+    raw, model = (folder / SETTINGS).read_bytes(), (folder / MODEL).read_bytes()
+    settings = parse_settings(raw)
+    return Circuit(
+        folder=folder,
+        onnx=sha256(model),
+        settings=sha256(raw),
+        layout=layout_,
+        inputs=tuple(spec.name for spec in signature_of(model).inputs),
+        k=int(settings["run_args"]["logrows"]),
+        estimate=cost.estimate(settings, error=0.0),
+    )
+
+
+def _layout(settings: bytes, policy: Policy, signature: Signature) -> Layout:
+    return layout(
+        parse_settings(settings),
+        policy.visibility,
+        [(spec.name, spec.shape) for spec in signature.inputs],
+        [(spec.name, spec.shape) for spec in signature.outputs],
+    )
+
+
+def _outputs(layout_: Layout, outputs: Sequence[Sequence[str]]) -> Tensors:
+    slots = layout_.of("output")
+    return {
+        slot.name: tuner.felts_to_floats(felts, slot.scale).astype(np.float32).reshape(slot.shape)
+        for slot, felts in zip(slots, outputs, strict=True)
+    }
+
+
+def _usage(result: StageResult) -> Usage:
+    return Usage(
+        seconds=result.seconds, cpu_seconds=result.cpu_seconds, peak_memory=result.peak_memory
+    )
+
+
+def _proof_json(instances: Sequence[Felt], proof: bytes) -> bytes:
+    """A proof file as ezkl reads it; what it would only print is left empty."""
+    value: dict[str, Any] = {
+        "protocol": None,
+        "instances": [[felt_to_ezkl(x) for x in instances]],
+        "proof": list(proof),
+        "hex_proof": "0x" + proof.hex(),
+        "split": None,
+        "pretty_public_inputs": None,
+        "timestamp": None,
+        "version": None,
+    }
+    return json.dumps(value).encode()

@@ -1,0 +1,329 @@
+"""Choosing ezkl's settings by calibration alone.
+
+No key is made and nothing is proven here. The sweep goes lever by lever, each on its own axis:
+
+1. error depends on the scale and on when results are scaled back: for each rebase multiplier the
+   smallest scale is sought that keeps the error within the policy;
+2. the magnitudes at that point say how many bits must be decomposed; for each number of legs the
+   smallest base that reaches them is taken, since a larger one only costs a larger table;
+3. columns trade rows for keys; their effect is predicted, and the best few are then laid out.
+
+The winner is the cheapest to prove among those that fit the policy.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifiable.crypto.felt import felt_from_ezkl, felt_to_signed
+from verifiable.errors import PolicyError, StageFailedError
+from verifiable.proofs.ezkl import cost
+from verifiable.proofs.ezkl.process import run_stage
+from verifiable.proofs.ezkl.settings import Candidate
+from verifiable.proofs.protocol import Estimate, Observer, Policy, StageEvent, Tensors, ignore
+
+SCALES = range(3, 15)
+REBASES = (1, 2, 3)
+COLUMNS = (1, 2, 3, 4, 6)
+LEGS = range(2, 10)
+MAX_BITS = 60
+HEADROOM = 1.25
+"""Inputs may exceed the calibration data's range by this factor before magnitudes are refused."""
+MAX_SAMPLES = 4
+FINALISTS = 4
+
+# Wide enough for every scale and rebase of the sweep: error does not depend on how digits are cut.
+_WIDE_BASE, _WIDE_LEGS = 1 << 14, 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One candidate with the settings ezkl gave it and the error it has."""
+
+    candidate: Candidate
+    settings: Mapping[str, Any]
+    error: float
+
+    @property
+    def estimate(self) -> Estimate:
+        """What it costs."""
+        return cost.estimate(self.settings, self.error)
+
+
+def felts_to_floats(hexes: Sequence[str], scale: int) -> NDArray[np.float64]:
+    """Values of fixed-point felts in ezkl's little-endian hex, with `scale` fractional bits."""
+    return np.array([felt_to_signed(felt_from_ezkl(text)) / 2.0**scale for text in hexes])
+
+
+def write_ezkl_data(path: Path, samples: Sequence[Mapping[str, NDArray[np.float32]]]) -> str:
+    """Write samples in ezkl's JSON form, each input one flat list; return the path as text."""
+    columns = [
+        np.concatenate([np.ravel(sample[name]) for sample in samples]).tolist()
+        for name in samples[0]
+    ]
+    path.write_text(json.dumps({"input_data": columns}))
+    return str(path)
+
+
+def split_samples(data: Tensors) -> list[dict[str, NDArray[np.float32]]]:
+    """Cut calibration data with a leading axis of samples into single samples."""
+    count = len(next(iter(data.values())))
+    return [{name: array[i] for name, array in data.items()} for i in range(count)]
+
+
+class Sweep:
+    """Probing one model; keeps the calibration files on disk while it lives.
+
+    Parameters
+    ----------
+    model : Path
+        ONNX file.
+    data : mapping of str to float32 arrays of shape (samples, ...)
+    reference : sequence of sequence of float32 arrays
+        For each sample the float model's outputs, in the model's order.
+    policy : Policy
+    work : Path
+        Folder for scratch files.
+    observer : Observer
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Path,
+        data: Tensors,
+        reference: Sequence[Sequence[NDArray[np.float32]]],
+        policy: Policy,
+        work: Path,
+        observer: Observer = ignore,
+    ) -> None:
+        samples = split_samples(data)
+        # Every second sample is held out: it measures the error and is never calibrated on.
+        held = list(range(1, len(samples), 2)) or [0]
+        calibrated = [samples[i] for i in range(0, len(samples), 2)]
+        stretched = [
+            {name: (array * HEADROOM).astype(np.float32) for name, array in sample.items()}
+            for sample in calibrated
+        ]
+        self._held = held[:: max(1, len(held) // MAX_SAMPLES)][:MAX_SAMPLES]
+        self._reference = reference
+        self._model, self._policy, self._work, self._observer = model, policy, work, observer
+        every = max(1, len(calibrated) // MAX_SAMPLES)
+        self._quick = write_ezkl_data(
+            work / "quick.json", (calibrated[::every] + stretched[::every])[: 2 * MAX_SAMPLES]
+        )
+        self.calibration = write_ezkl_data(work / "calibration.json", calibrated + stretched)
+        self._inputs = [write_ezkl_data(work / f"held-{i}.json", [samples[i]]) for i in self._held]
+
+    def probe(
+        self, candidates: Sequence[Candidate], *, errors: bool, full: bool = False
+    ) -> list[Point | None]:
+        """Settings of each candidate, and its error if asked for; None where ezkl refuses it."""
+        args = {
+            "model": str(self._model),
+            "calibration": self.calibration if full else self._quick,
+            "candidates": [c.run_args(self._policy.visibility) for c in candidates],
+            "samples": self._inputs if errors else [],
+        }
+        points: list[Point | None] = [None] * len(candidates)
+        start = 0
+        while start < len(candidates):
+            rest = args | {"candidates": args["candidates"][start:], "work": str(self._work)}
+            try:
+                found = run_stage("probe", rest, limits=self._policy.limits).findings
+            except StageFailedError as e:
+                # A panic takes the child with it; each of the others gets one of its own.
+                if len(candidates) == 1:
+                    self._say(f"refused {candidates[0]}: {e}")
+                    return points
+                for i in range(start, len(candidates)):
+                    points[i] = self.probe([candidates[i]], errors=errors, full=full)[0]
+                return points
+            for finding in found:
+                index = start + int(finding["probe"])
+                points[index] = self._read(candidates[index], finding, errors=errors)
+            start = len(candidates)
+        return points
+
+    def _read(
+        self, candidate: Candidate, finding: Mapping[str, Any], *, errors: bool
+    ) -> Point | None:
+        if "failed" in finding:
+            self._say(f"refused {candidate}: {finding['failed']}")
+            return None
+        settings = finding["settings"]
+        error = math.nan
+        if errors:
+            error = max(
+                float(np.max(np.abs(felts_to_floats(got, scale) - np.ravel(wanted)), initial=0.0))
+                for index, sample in zip(self._held, finding["outputs"], strict=True)
+                for got, wanted, scale in zip(
+                    sample, self._reference[index], settings["model_output_scales"], strict=True
+                )
+            )
+        point = Point(candidate=candidate, settings=settings, error=error)
+        self._say(f"{candidate}: rows {settings['num_rows']}, error {error:.2g}")
+        return point
+
+    def _say(self, message: str) -> None:
+        self._observer(StageEvent(stage="tune", message=message, seconds=0.0))
+
+    def smallest_scale(self, rebase: int, scales: range) -> Point | None:
+        """The point with the smallest scale whose error the policy allows, by bisection."""
+        low, high = scales.start, scales.stop - 1
+        best: Point | None = None
+        while low <= high:
+            scale = (low + high) // 2
+            candidate = Candidate(
+                scale=scale, rebase=rebase, base=_WIDE_BASE, legs=_WIDE_LEGS, columns=2
+            )
+            (point,) = self.probe([candidate], errors=True)
+            if point is not None and point.error <= self._policy.error:
+                best, high = point, scale - 1
+            else:
+                low = scale + 1
+        return best
+
+    def bits(self, candidate: Candidate) -> int | None:
+        """Bits that must be decomposed at this scale and rebase, by bisection on base 4."""
+        # At least the products of two values at this scale have to be cut.
+        low, high, best = max(4, candidate.scale // 2 + 1), MAX_BITS // 2, None
+        while low <= high:
+            legs = (low + high) // 2
+            (point,) = self.probe([replace(candidate, base=4, legs=legs)], errors=False)
+            if point is not None:
+                best, high = 2 * legs, legs - 1
+            else:
+                low = legs + 1
+        return best
+
+
+def _with_columns(point: Point, columns: int) -> Point:
+    """Predict `point` with another number of inner columns, without asking ezkl."""
+    settings = json.loads(json.dumps(dict(point.settings)))
+    rows = math.ceil(settings["total_assignments"] / columns)
+    rows = max(
+        rows, settings["module_sizes"]["poseidon"][0], *settings["module_sizes"]["polycommit"], 1
+    )
+    largest = max((high - low for low, high in settings["required_range_checks"]), default=0)
+    low, high = settings["run_args"]["lookup_range"]
+    needed = max(rows, largest + 1, high - low + 1) + 8
+    settings["run_args"] |= {"num_inner_cols": columns, "logrows": max(6, needed.bit_length())}
+    settings["num_rows"] = rows
+    return replace(point, candidate=replace(point.candidate, columns=columns), settings=settings)
+
+
+def _fits(estimate: Estimate, policy: Policy) -> bool:
+    return (
+        estimate.error <= policy.error
+        and estimate.peak_memory <= policy.limits.memory
+        and estimate.prove_seconds <= policy.deadline
+        and (policy.gas is None or estimate.gas <= policy.gas)
+    )
+
+
+def _cuts(bits: int) -> Iterator[tuple[int, int]]:
+    """For each number of legs the smallest base that covers `bits`."""
+    for legs in LEGS:
+        log_base = math.ceil(bits / legs)
+        if 3 <= log_base <= 15:
+            yield 1 << log_base, legs
+
+
+def lay_out(sweep: Sweep, candidate: Candidate, policy: Policy) -> Point:
+    """Lay out settings that were chosen before, and hold them to `policy`.
+
+    Raises
+    ------
+    PolicyError
+        If ezkl refuses them on this data, or they exceed the policy.
+    """
+    (point,) = sweep.probe([candidate], errors=True, full=True)
+    points = [] if point is None else [point]
+    if point is None or not _fits(point.estimate, policy):
+        raise PolicyError(_nearest(points, policy), hint="leave the settings to the tuner")
+    return point
+
+
+def tune(sweep: Sweep, policy: Policy, *, scale: int | None = None) -> Point:
+    """Choose the cheapest settings that satisfy `policy`.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    policy : Policy
+    scale : int, optional
+        Use this scale only, and only settings whose outputs have it too: parts of a split model
+        hand their felts on, so both sides of a joint must read them alike.
+
+    Raises
+    ------
+    PolicyError
+        If none do; the message says what the nearest needs.
+    """
+    laid_out: list[Point] = []
+    scales = SCALES if scale is None else range(scale, scale + 1)
+    for rebase in REBASES:
+        found = sweep.smallest_scale(rebase, scales)
+        if found is None or (scale and set(found.settings["model_output_scales"]) != {scale}):
+            continue
+        bits = sweep.bits(found.candidate)
+        if bits is None:
+            continue
+        cuts = [replace(found.candidate, base=base, legs=legs) for base, legs in _cuts(bits)]
+        laid_out += [
+            replace(point, error=found.error)
+            for point in sweep.probe(cuts, errors=False)
+            if point is not None
+        ]
+    if not laid_out:
+        raise PolicyError(
+            f"no scale up to {scales.stop - 1} keeps the error within {policy.error:g}",
+            hint="allow a larger error, or check that ezkl supports every operator of the model",
+        )
+    predicted = [_with_columns(point, columns) for point in laid_out for columns in COLUMNS]
+    predicted.sort(key=lambda point: _cost(point.estimate, policy))
+    exact = [
+        point
+        for point in sweep.probe(
+            [point.candidate for point in predicted[:FINALISTS]], errors=True, full=True
+        )
+        if point is not None
+    ]
+    exact.sort(key=lambda point: _cost(point.estimate, policy))
+    for point in exact:
+        if _fits(point.estimate, policy):
+            return point
+    raise PolicyError(
+        _nearest(exact, policy),
+        hint="raise what the policy allows to what is named, or cut the model with --parts",
+    )
+
+
+def _cost(estimate: Estimate, policy: Policy) -> tuple[bool, float, int]:
+    """Order of preference: what fits, then what proves fastest, then what verifies cheapest."""
+    return not _fits(estimate, policy), estimate.prove_seconds, estimate.gas
+
+
+def _nearest(points: Sequence[Point], policy: Policy) -> str:
+    """Say what the best settings need and the policy does not give."""
+    if not points:
+        return "ezkl refuses every candidate on the whole calibration set"
+    best = points[0].estimate
+    wants = []
+    if best.error > policy.error:
+        wants.append(f"error {best.error:.2g} (allowed {policy.error:.2g})")
+    if best.peak_memory > policy.limits.memory:
+        got, allowed = best.peak_memory / 2**30, policy.limits.memory / 2**30
+        wants.append(f"{got:.2f} GiB of memory (allowed {allowed:.2f})")
+    if best.prove_seconds > policy.deadline:
+        wants.append(f"{best.prove_seconds:.0f} s to prove (allowed {policy.deadline:.0f})")
+    if policy.gas is not None and best.gas > policy.gas:
+        wants.append(f"{best.gas:,} gas (allowed {policy.gas:,})")
+    return "no settings satisfy the policy; the nearest need " + ", ".join(wants)

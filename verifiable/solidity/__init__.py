@@ -1,0 +1,1 @@
+"""Find solc, compile, and load the contracts that ship compiled."""

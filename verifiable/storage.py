@@ -1,0 +1,93 @@
+"""Files and folders that appear whole or not at all.
+
+Everything is written beside its destination and renamed when it is complete, so that a crash,
+a full disk or a killed process leaves the old state, and at worst a ``.partial-*`` neighbour.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from verifiable.errors import InputError, StorageError
+
+_REASONS = {
+    errno.ENOSPC: "no space is left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.ENOENT: "the folder above it does not exist",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of `path` into a `StorageError`."""
+    try:
+        yield
+    except OSError as e:
+        reason = _REASONS.get(e.errno or 0)
+        if reason is None:
+            raise
+        raise StorageError(
+            f"cannot write `{path}`: {reason}", hint="choose another folder, or make room"
+        ) from e
+
+
+def cache_folder() -> Path:
+    """Where downloaded or generated helpers live: ``VERIFIABLE_CACHE`` or the user's cache."""
+    explicit = os.environ.get("VERIFIABLE_CACHE")
+    if explicit:
+        return Path(explicit)
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "verifiable"
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `path` when the block ends without an error.
+
+    Raises
+    ------
+    InputError
+        If `path` exists already.
+    StorageError
+        If it cannot be written.
+    """
+    if path.exists():
+        raise InputError(f"`{path}` exists already", hint="choose another name, or remove it")
+    with storage_errors(path):
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
+        try:
+            yield partial
+            partial.chmod(0o755)
+            partial.rename(path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` to `path` in one step, replacing what was there.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    with storage_errors(path):
+        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.partial-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(partial).chmod(mode)
+            Path(partial).rename(path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
