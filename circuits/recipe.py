@@ -6,6 +6,7 @@ A recipe is a folder: ``model.py`` trains, ``model.onnx`` is what came out and i
 
 import hashlib
 import importlib.util
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,18 @@ class Samples:
     """Held out: neither trained nor calibrated on."""
     labels: NDArray[np.int64]
     """Class of each test sample, ``[samples]``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a circuit of a recipe must satisfy, from ``circuit.toml``."""
+
+    error: float
+    """Largest absolute error of an output against the float model."""
+    input: str
+    """Visibility of the input: public, private, hashed or committed."""
+    weights: str
+    output: str
 
 
 class Recipe(Protocol):
@@ -79,6 +92,22 @@ def load(name: str) -> Recipe:
     spec.loader.exec_module(module)
     recipe: Recipe = module
     return recipe
+
+
+def model(name: str) -> bytes:
+    """Read the committed ``circuits/NAME/model.onnx``."""
+    return (FOLDER / name.replace("-", "_") / "model.onnx").read_bytes()
+
+
+def terms(name: str) -> Terms:
+    """Read ``circuits/NAME/circuit.toml``.
+
+    >>> terms("digits-cnn").input
+    'hashed'
+    """
+    text = (FOLDER / name.replace("-", "_") / "circuit.toml").read_text()
+    document = tomllib.loads(text)
+    return Terms(error=document["policy"]["error"], **document["visibility"])
 
 
 def right_share(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from verifiable import __version__
-from verifiable.crypto.hashing import sha256, sha256_file
-from verifiable.errors import LockError
+from verifiable.crypto.hashing import parse_json, sha256, sha256_file
+from verifiable.errors import EncodingError, LockError
 from verifiable.storage import new_folder, write_file
 from verifiable.types import Sha256
 
@@ -110,13 +110,14 @@ def open_bundle(path: Path, purpose: Purpose) -> Bundle:
     lock_path = path / LOCK_NAME
     try:
         raw = lock_path.read_bytes()
-        lock = json.loads(raw)
+        lock = parse_json(raw, what=LOCK_NAME)
     except OSError as e:
         raise LockError(
-            f"`{path}` is not a bundle: {LOCK_NAME} cannot be read", hint="make one with `verifiable compile`"
+            f"`{path}` is not a bundle: {LOCK_NAME} cannot be read",
+            hint="make one with `verifiable compile`",
         ) from e
-    except ValueError as e:
-        raise LockError(f"`{lock_path}` is not JSON: {e}") from e
+    except EncodingError as e:
+        raise LockError(f"`{lock_path}`: {e}") from e
     if not isinstance(lock, dict) or lock.get("schema") != SCHEMA:
         got = lock.get("schema") if isinstance(lock, dict) else type(lock).__name__
         raise LockError(f"`{lock_path}` has schema {got!r}, wanted {SCHEMA!r}")

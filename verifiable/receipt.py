@@ -198,6 +198,8 @@ def check_document(receipt: Receipt | bytes, expected: Expected, *, now: int) ->
     """
     if isinstance(receipt, bytes):
         receipt = parse_receipt(receipt)
+    # A receipt that was built by hand has not been through `parse_receipt`.
+    _check_counts(receipt)
     claim, header = receipt.claim, receipt.claim.header
     if header.provider != expected.provider:
         raise SignatureRejectedError(

@@ -5,12 +5,14 @@ a full disk or a killed process leaves the old state, and at worst a ``.partial-
 """
 
 import errno
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from verifiable.errors import InputError, StorageError
 
@@ -79,11 +81,27 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     StorageError
         If it cannot be written.
     """
+    _replace(path, io.BytesIO(data), mode)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy `source` to `path` in one step, replacing what was there; never whole in memory.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    with source.open("rb") as data:
+        _replace(path, data, 0o644)
+
+
+def _replace(path: Path, data: BinaryIO, mode: int) -> None:
     with storage_errors(path):
         handle, partial = tempfile.mkstemp(prefix=f".{path.name}.partial-", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                shutil.copyfileobj(data, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())
             Path(partial).chmod(mode)

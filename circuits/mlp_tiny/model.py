@@ -39,7 +39,8 @@ def samples() -> Samples:
 
 def pooled(images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of 2x2 pixels: ``[n, 8, 8]`` to ``[n, 16]``, multiples of 1/64."""
-    return images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16)
+    means: NDArray[np.float32] = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
+    return means.reshape(-1, 16)
 
 
 def accuracy(outputs: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64]) -> float:

@@ -188,7 +188,7 @@ def test_tau_of_zero_is_noticed(honest: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda data: b"",
+        lambda _: b"",
         lambda data: data[:3],
         lambda data: data[:-1],
         lambda data: data + b"\0",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from verifiable.chain.abi import claim_value, decode_result, encode_call, encode_evidence
 from verifiable.chain.protocol import Chain, Sent
@@ -91,7 +91,7 @@ class InferenceVerifier:
         ChainError
             If nothing was decided.
         """
-        data = self.calldata("verify", claim, proofs, signature)
+        data = claim_calldata("verify", claim, proofs, signature)
         try:
             return self.chain.send(self.address, data, sender=sender, gas=gas)
         except RevertedError as e:
@@ -109,7 +109,7 @@ class InferenceVerifier:
         ChainError
             If nothing was decided, or the contract answers with another claim's id.
         """
-        data = self.calldata("check", claim, proofs, signature)
+        data = claim_calldata("check", claim, proofs, signature)
         (got,) = self._call("check", data)
         if got != claim_id(claim):
             raise ChainError(f"the contract checked claim 0x{got.hex()}, not the one it was sent")
@@ -134,13 +134,6 @@ class InferenceVerifier:
         (got,) = self._ask("inputsOf", claim_value(claim))
         return tuple(got)
 
-    def calldata(
-        self, function: str, claim: Claim, proofs: Sequence[bytes], signature: bytes
-    ) -> bytes:
-        """Calldata of ``verify`` or ``check``."""
-        evidence = encode_evidence(proofs, signature)
-        return encode_call(_abi(), function, (claim_value(claim), evidence))
-
     def _ask(self, name: str, *arguments: object) -> tuple[Any, ...]:
         return self._call(name, encode_call(_abi(), name, arguments))
 
@@ -150,6 +143,17 @@ class InferenceVerifier:
         except RevertedError as e:
             raise meaning_of(e) from e
         return decode_result(_abi(), name, returned)
+
+
+def claim_calldata(
+    function: Literal["verify", "check"],
+    claim: Claim,
+    proofs: Sequence[bytes],
+    signature: bytes,
+) -> bytes:
+    """Calldata of ``verify`` or ``check``: the one canonical encoding of its arguments."""
+    evidence = encode_evidence(proofs, signature)
+    return encode_call(_abi(), function, (claim_value(claim), evidence))
 
 
 def meaning_of(reverted: RevertedError) -> VerifiableError:

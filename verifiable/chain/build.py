@@ -31,8 +31,8 @@ class Build:
     sources: Mapping[str, str]
     """All Solidity, by path below ``src/``."""
     plan: Plan
-    plain_sizes: tuple[int, ...]
-    """Runtime bytes of each part's plain verifier, chosen or not."""
+    plain_sizes: tuple[int | None, ...]
+    """Runtime bytes of each part's plain verifier, chosen or not; None if it was not tried."""
 
     @property
     def form(self) -> str:
@@ -106,7 +106,7 @@ class _Halo2:
         self.sources: dict[str, str] = {}
         self.artifacts: dict[str, Artifact] = {}
         self.keys: list[bytes | None] = []
-        self.plain_sizes: list[int] = []
+        self.plain_sizes: list[int | None] = []
 
     def add(self, i: int, part: PartSpec) -> PinnedPart:
         """Choose and compile the verifier of part `i`."""
@@ -114,20 +114,24 @@ class _Halo2:
         name = f"{self._spec.name}Halo2{suffix}"
         plain = patch_plain(part.plain_source, name)
         self._check_vector(i, plain)
+        if self._spec.form == "reusable":
+            self.plain_sizes.append(None)
+            return self._add_reusable(i, part, plain)
         artifact = self._compile(name, plain.source)
         self.plain_sizes.append(len(artifact.deployed))
-        if self._spec.form == "plain" or (self._spec.form == "auto" and artifact.fits):
-            _require_fit(artifact)
-            self._keep(name, plain.source, artifact)
-            self.keys.append(None)
-            return _pinned(artifact, plain, None)
-        return self._add_reusable(i, part, plain)
+        if self._spec.form == "auto" and not artifact.fits:
+            return self._add_reusable(i, part, plain)
+        _require_fit(artifact)
+        self._keep(name, plain.source, artifact)
+        self.keys.append(None)
+        return _pinned(artifact, plain, None)
 
     def _add_reusable(self, i: int, part: PartSpec, plain: PlainVerifier) -> PinnedPart:
         if part.reusable_source is None or part.key_material is None:
             raise InputError(
-                f"part {i} needs the reusable form (plain: {self.plain_sizes[i]} bytes, at most "
-                f"{MAX_RUNTIME}), and the spec has no source or key material for it"
+                f"part {i} takes the reusable form (plain: {self.plain_sizes[i]} bytes, at most "
+                f"{MAX_RUNTIME}), and the spec has no source or key material for it",
+                hint="give both, or split the model into parts",
             )
         name = self._reusable_names.get(part.reusable_source)
         if name is None:
@@ -182,5 +186,3 @@ def _require_fit(artifact: Artifact) -> None:
             f"{MAX_RUNTIME}",
             hint="emit the reusable form, or split the model into parts",
         )
-
-

@@ -121,9 +121,7 @@ class EmbeddedChain:
             copy._evm.insert_account_storage(address, slot, value)
         return copy
 
-    def deploy(
-        self, initcode: bytes, *, sender: Address | None = None, value: int = 0
-    ) -> Deployed:
+    def deploy(self, initcode: bytes, *, sender: Address | None = None, value: int = 0) -> Deployed:
         """Create a contract.
 
         Raises

@@ -63,9 +63,7 @@ class Chain(Protocol):
     def code(self, account: Address) -> bytes:
         """Runtime code of `account`; empty if it is no contract."""
 
-    def deploy(
-        self, initcode: bytes, *, sender: Address | None = None, value: int = 0
-    ) -> Deployed:
+    def deploy(self, initcode: bytes, *, sender: Address | None = None, value: int = 0) -> Deployed:
         """Create a contract."""
 
     def call(

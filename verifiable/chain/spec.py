@@ -136,7 +136,10 @@ def _check_part(i: int, part: PartSpec) -> None:
         raise InputError(f"part {i} fixes instances {sorted(fixed)} of {part.layout.count}")
     for slot in part.layout.of("weights"):
         # Weights that stand in instances are whatever the prover says unless the value is pinned.
-        if slot.form == "commitment" or not set(range(slot.start, slot.start + slot.count)) <= fixed:
+        if (
+            slot.form == "commitment"
+            or not set(range(slot.start, slot.start + slot.count)) <= fixed
+        ):
             raise InputError(
                 f"the weights of part {i} ({slot.form}) are not bound to this model",
                 hint="use fixed weights, or hashed ones whose digest stands in `fixed`",

@@ -41,11 +41,6 @@ GENERATOR: Final[G1] = (1, 2)
 _Jacobian: TypeAlias = tuple[int, int, int]
 _INFINITY: Final[_Jacobian] = (1, 1, 0)
 _MONTGOMERY_INVERSE: Final = pow(1 << 256, -1, BASE)
-# Constant of the twist's equation, 3 / (9 + u).
-_TWIST_B: Final = (
-    19485874751759354771024239261021720505790618469301721065564631296452457478373,
-    266929791119991161246907387137283842545076965332900288569378510910307636690,
-)
 
 
 def _coordinate(data: bytes, what: str) -> int:
@@ -145,15 +140,7 @@ def in_g2(point: G2) -> bool:
 
     The twist has points of other orders, for which the pairing says nothing.
     """
-    from py_ecc.optimized_bn128 import FQ2, curve_order, is_inf, multiply
-
-    (x0, x1), (y0, y1) = point
-    if not all(0 <= c < BASE for c in (x0, x1, y0, y1)):
-        return False
-    x, y = FQ2([x0, x1]), FQ2([y0, y1])
-    if y * y - x * x * x != FQ2(_TWIST_B):
-        return False
-    return bool(is_inf(multiply((x, y, FQ2.one()), curve_order)))
+    return pairing.on_twist(point) and pairing.has_order(point, MODULUS)
 
 
 def negate(point: G1) -> G1:

@@ -16,8 +16,8 @@ MODULUS: Final = 0x30644E72E131A029B85045B68181585D2833E84879B9709143E1F593F0000
 """Order ``r`` of the groups of BN254."""
 
 _HEX64: Final = re.compile(r"[0-9a-f]{64}\Z")
-# ezkl holds fixed-point numbers as i128 and refuses floats beyond i128::MAX / 2**scale.
-_LARGEST: Final = float(2**127 - 1)
+# ezkl holds fixed-point numbers as i128 and silently saturates what just exceeds it.
+_LIMIT: Final = 2.0**127
 
 
 def felt(value: int) -> Felt:
@@ -127,7 +127,7 @@ def quantize(x: float, scale: int) -> Felt:
     if not math.isfinite(x):
         raise TensorError(f"{x} has no fixed-point form")
     assert -64 <= scale <= 127, scale
-    if abs(x) > _LARGEST / 2.0**scale:
+    if abs(x) >= _LIMIT / 2.0**scale:
         raise TensorError(f"{x} is beyond the range of fixed point at scale {scale}")
     scaled = abs(math.ldexp(x, scale))
     whole = math.floor(scaled)

@@ -37,7 +37,7 @@ def commit(
         The tensor's elements, row-major.
     srs : SrsFile
         Of level `k`, where it costs milliseconds for small tensors, or above, where it costs a
-        multiplication of all ``2**k`` powers by full-width scalars (k = 13: two seconds).
+        multiplication of all ``2**k`` powers by full-width scalars (k = 13: seconds).
     k : int
         Level of the circuit: columns have ``2**k`` rows.
     unusable_rows : int

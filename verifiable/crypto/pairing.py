@@ -17,6 +17,9 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 Fq2: TypeAlias = tuple[int, int]
+Twist: TypeAlias = tuple[Fq2, Fq2]
+"""Affine point of the twist."""
+
 Fq12: TypeAlias = tuple[Fq2, Fq2, Fq2, Fq2, Fq2, Fq2]
 
 BASE: Final = 21888242871839275222246405745257275088696311157297823662689037894645226208583
@@ -117,12 +120,13 @@ def _inverse12(a: Fq12) -> Fq12:
     return _mul12(inverse, conjugate)
 
 
-def _line(
-    t: tuple[Fq2, Fq2], q: tuple[Fq2, Fq2], p: tuple[int, int]
-) -> tuple[Fq12, tuple[Fq2, Fq2]]:
-    """The line through two points of the twist, at a point of the curve; and their sum.
+def _add(t: Twist, q: Twist) -> tuple[Fq2, Twist]:
+    """Slope of the line through two points of the twist, and their sum.
 
-    With slope s on the twist: ``y_p - s * x_p * w + (s * x_t - y_t) * w**3``.
+    Raises
+    ------
+    ValueError
+        If the line is vertical: the sum is at infinity.
     """
     (x, y), (x2, y2) = t, q
     if t == q:
@@ -131,19 +135,52 @@ def _line(
     else:
         slope = _mul2(_sub2(y2, y), _inverse2(_sub2(x2, x)))
     x3 = _sub2(_sub2(_mul2(slope, slope), x), x2)
-    y3 = _sub2(_mul2(slope, _sub2(x, x3)), y)
+    return slope, (x3, _sub2(_mul2(slope, _sub2(x, x3)), y))
+
+
+def on_twist(q: Twist) -> bool:
+    """Whether the coordinates are canonical and satisfy ``y**2 = x**3 + 3 / xi``."""
+    x, y = q
+    if not all(0 <= c < BASE for c in (*x, *y)):
+        return False
+    return _mul2(_XI, _sub2(_mul2(y, y), _mul2(x, _mul2(x, x)))) == (3, 0)
+
+
+def has_order(q: Twist, order: int) -> bool:
+    """Whether a point of the twist has this order, an odd prime.
+
+    The ladder to ``order - 1`` meets no infinity for a point of that order, and ends at ``-q``.
+    """
+    t = q
+    try:
+        for bit in f"{order - 1:b}"[1:]:
+            _, t = _add(t, t)
+            if bit == "1":
+                _, t = _add(t, q)
+    except ValueError:
+        return False
+    return t == (q[0], _neg2(q[1]))
+
+
+def _line(t: Twist, q: Twist, p: tuple[int, int]) -> tuple[Fq12, Twist]:
+    """The line through two points of the twist, at a point of the curve; and their sum.
+
+    With slope s on the twist: ``y_p - s * x_p * w + (s * x_t - y_t) * w**3``.
+    """
+    slope, total = _add(t, q)
+    x, y = t
     scaled = (-slope[0] * p[0] % BASE, -slope[1] * p[0] % BASE)
     zero = (0, 0)
     line = ((p[1], 0), scaled, zero, _sub2(_mul2(slope, x), y), zero, zero)
-    return line, (x3, y3)
+    return line, total
 
 
-def _turn(q: tuple[Fq2, Fq2]) -> tuple[Fq2, Fq2]:
+def _turn(q: Twist) -> Twist:
     """The Frobenius map of the curve, on the twist."""
     return _mul2(_conjugate2(q[0]), _FROBENIUS[2]), _mul2(_conjugate2(q[1]), _FROBENIUS[3])
 
 
-def miller(pairs: Sequence[tuple[tuple[int, int], tuple[Fq2, Fq2]]]) -> Fq12:
+def miller(pairs: Sequence[tuple[tuple[int, int], Twist]]) -> Fq12:
     """Product of the Miller functions of all pairs, before the final exponentiation.
 
     Parameters

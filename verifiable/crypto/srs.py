@@ -301,13 +301,11 @@ def verifier_points(data: bytes) -> tuple[G2, G2]:
     """
     if len(data) != REDUCED_BYTES or data[:4] != b"\x01\0\0\0":
         raise EncodingError(f"reduced SRS has {len(data)} bytes, wanted {REDUCED_BYTES} of level 1")
-    g2_at = REDUCED_BYTES - 2 * _G2_BYTES
     tau_g1 = parse_g1_montgomery(data[4 + _G1_BYTES : 4 + 2 * _G1_BYTES], "tau * G1 in the SRS")
-    g2 = parse_g2_montgomery(data[g2_at : g2_at + _G2_BYTES], "G2 in the SRS")
-    tau_g2 = parse_g2_montgomery(data[g2_at + _G2_BYTES :], "tau * G2 in the SRS")
-    if g2 != G2_GENERATOR or _level_1(tau_g1, g2, tau_g2) != data:
+    # All but the last point follows from tau * G1; the generator stands in for the last here.
+    if _level_1(tau_g1, G2_GENERATOR, G2_GENERATOR)[:-_G2_BYTES] != data[:-_G2_BYTES]:
         raise EncodingError("reduced SRS does not follow from its own tau")
-    return g2, tau_g2
+    return G2_GENERATOR, parse_g2_montgomery(data[-_G2_BYTES:], "tau * G2 in the SRS")
 
 
 def encode_srs(powers: Sequence[G1], lagrange: Sequence[G1], g2: G2, tau_g2: G2) -> bytes:

@@ -5,6 +5,8 @@ No pickles, no sizes taken on trust: what a header claims must be what the bytes
 
 import io
 import json
+import tokenize
+import warnings
 import zipfile
 import zlib
 from math import prod
@@ -19,6 +21,10 @@ Array = NDArray[Any]
 MAX_BYTES: Final = 2**31
 """Of one array, and of all arrays of an archive once unpacked."""
 MAX_HEADER: Final = 4096
+HEADER_ERRORS: Final = (
+    ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError, EOFError,
+)  # fmt: skip
+"""What NumPy raises on a header that is not the literal it should be."""
 NPY_MAGIC: Final = b"\x93NUMPY"
 
 
@@ -49,8 +55,10 @@ def parse_npy(data: bytes) -> Array:
             if version == (1, 0)
             else np.lib.format.read_array_header_2_0
         )
-        shape, fortran, dtype = read(stream, max_header_size=MAX_HEADER)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, EOFError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers of Python 2 are read, and not remarked on
+            shape, fortran, dtype = read(stream, max_header_size=MAX_HEADER)
+    except HEADER_ERRORS as error:
         raise TensorError("not a .npy file: its header cannot be read") from error
     if dtype.kind not in "fiub" or dtype.itemsize > 8:
         raise TensorError(

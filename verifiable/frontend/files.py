@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import external_data_helper
 
 from verifiable.errors import ModelError
@@ -40,6 +40,8 @@ def parse_model(data: bytes, *, folder: Path | None = None) -> onnx.ModelProto:
             "not an ONNX file: its bytes are no protobuf message",
             hint="torch checkpoints (.pt, .pth) hold no graph: export the module to ONNX first",
         ) from error
+    if not _is_text(model):
+        raise ModelError("not a valid ONNX model: a name in it is no UTF-8 text")
     if not model.graph.node:
         raise ModelError("not an ONNX model: its graph has no operators")
     read_outside_weights(model, folder)
@@ -102,3 +104,14 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(attribute.g)
             for inner in attribute.graphs:
                 yield from _tensors(inner)
+
+
+def _is_text(message: Any) -> bool:
+    """Whether every string of a message is one; protobuf hands out bytes for those that are not."""
+    for field, value in message.ListFields():
+        if field.type not in {field.TYPE_STRING, field.TYPE_MESSAGE}:
+            continue
+        for item in (value,) if isinstance(value, str | bytes | Message) else value:
+            if isinstance(item, bytes) or (isinstance(item, Message) and not _is_text(item)):
+                return False
+    return True

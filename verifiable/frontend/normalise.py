@@ -88,10 +88,11 @@ def size_axes(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProt
     sized.CopyFrom(model)
     constants = {t.name for t in sized.graph.initializer}
     unused = set(dims)
-    for info in (*sized.graph.input, *sized.graph.output):
+    border = [(info, True) for info in sized.graph.input]
+    border += [(info, False) for info in sized.graph.output]
+    for info, is_input in border:
         if info.name in constants or info.type.WhichOneof("value") != "tensor_type":
             continue
-        is_input = info in sized.graph.input
         for axis, dim in enumerate(info.type.tensor_type.shape.dim):
             if dim.HasField("dim_value") and dim.dim_value > 0:
                 continue

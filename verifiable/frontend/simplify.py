@@ -165,7 +165,8 @@ def _value_of(
     feeds = {name: constants[name] for name in node.input if name}
     try:
         run = reference.ReferenceEvaluator(node, opsets=opsets).run
-        values = [np.asarray(v) for v in run(None, feeds)]
+        with np.errstate(all="ignore"):  # infinities are found by admission, which names them
+            values = [np.asarray(v) for v in run(None, feeds)]
     except FOLD_ERRORS:
         return None  # left to be refused, or run, as it stands
     known = [facts.elem(name) for name in node.output if name]

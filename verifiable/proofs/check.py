@@ -19,7 +19,7 @@ from verifiable.claim import Claim
 from verifiable.crypto.bn254 import compress
 from verifiable.crypto.felt import quantize
 from verifiable.crypto.kzg import columns_of, commit
-from verifiable.crypto.srs import open_srs, verifier_points
+from verifiable.crypto.srs import identify_reduced, open_srs, verifier_points
 from verifiable.errors import LockError, StatementRejectedError
 from verifiable.expectation import Expectation, Expected, ExpectedPart
 from verifiable.frontend.export import signature_of
@@ -146,6 +146,12 @@ def expect(
     allow_insecure_srs: bool,
 ) -> Expected:
     """Turn an expectation into digests and instances, from the caller's own bundle."""
+    # The SRS's own bytes say whether it is the ceremony's; a LOCK could lie.
+    insecure = identify_reduced(circuits.srs_verifier.read_bytes()).insecure
+    if insecure != circuits.insecure_srs:
+        raise LockError(
+            f"the LOCK says insecure SRS: {circuits.insecure_srs}, and it is {insecure}"
+        )
     return Expected(
         venue="zk",
         semantics=circuits.semantics,
@@ -155,7 +161,7 @@ def expect(
         chain_id=expectation.chain_id,
         verifier=expectation.verifier,
         model=circuits.model,
-        insecure_srs=circuits.insecure_srs,
+        insecure_srs=insecure,
         allow_insecure_srs=allow_insecure_srs,
         parts=tuple(
             ExpectedPart(

@@ -144,7 +144,9 @@ def compile_model(
             insecure_srs=identity.insecure,
             srs_verifier=folder / FOLDER / SRS_VERIFIER,
             parts=tuple(
-                _locked(circuit, system.weights(circuit, srs, sample(dict(job.data), 0), policy.limits))
+                _locked(
+                    circuit, system.weights(circuit, srs, sample(dict(job.data), 0), policy.limits)
+                )
                 for circuit, job in zip(circuits, jobs, strict=True)
             ),
             joints=_joints([job.part for job in jobs], circuits),

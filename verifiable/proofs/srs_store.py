@@ -10,7 +10,7 @@ from verifiable.crypto.srs import Srs, check_pairing, identify
 from verifiable.errors import EncodingError, InputError, LockError
 from verifiable.proofs.ezkl.process import run_stage, stage_path
 from verifiable.proofs.protocol import Limits, Observer, ignore
-from verifiable.storage import cache_folder, storage_errors, write_file
+from verifiable.storage import cache_folder, copy_file, storage_errors
 from verifiable.types import Sha256
 
 
@@ -33,7 +33,7 @@ def _add(path: Path, srs: Srs) -> Path:
     target = srs_folder() / f"{kind}-k{srs.k}-{srs.digest.hex()}.srs"
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(target, path.read_bytes())
+    copy_file(path, target)
     return target
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from verifiable.solidity.standard import (
     parse_output,
     standard_input,
 )
+from verifiable.storage import cache_folder
 
 ENVIRONMENT: Final = "VERIFIABLE_SOLC"
 """Names a solc binary, a ``soljson.js``, or a folder that holds the npm package ``solc``."""
@@ -138,7 +139,7 @@ def find_solc(explicit: str | None = None, environ: Mapping[str, str] | None = N
     native = shutil.which("solc", path=env.get("PATH"))
     if native is not None and _is_wanted(_version([native, "--version"])):
         return ProcessSolc(native, (native, "--standard-json"))
-    packages = [package for package in _packages(env) if (package / "soljson.js").is_file()]
+    packages = [package for package in package_folders() if (package / "soljson.js").is_file()]
     for package in packages:
         found = _under_node(package, env) or _in_racer(package / "soljson.js")
         if found is not None:
@@ -177,11 +178,12 @@ def compile_sources(
     return parse_output(chosen.run(standard_input(sources, settings)))
 
 
-def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Folder of the user in which ``npm install`` may put solc."""
-    env = os.environ if environ is None else environ
-    base = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".cache")
-    return Path(base) / "verifiable" / "solidity"
+def package_folders() -> tuple[Path, ...]:
+    """Where the npm package ``solc`` may be: beside our contracts, and in the user's cache."""
+    beside = Path(str(files("verifiable"))) / "contracts"
+    return tuple(
+        root / "node_modules" / "solc" for root in (beside, cache_folder() / "solidity")
+    )
 
 
 def node_command(environ: Mapping[str, str] | None = None) -> str | None:
@@ -198,9 +200,6 @@ def node_command(environ: Mapping[str, str] | None = None) -> str | None:
     return str(bundled) if bundled.is_file() else None
 
 
-def _packages(env: Mapping[str, str]) -> Iterator[Path]:
-    yield Path(str(files("verifiable"))) / "contracts" / "node_modules" / "solc"
-    yield cache_folder(env) / "node_modules" / "solc"
 
 
 def _named(named: str, env: Mapping[str, str]) -> Solc:
@@ -227,7 +226,8 @@ def _under_node(package: Path, env: Mapping[str, str]) -> Solc | None:
     node = node_command(env)
     if node is None or not (package / "soljson.js").is_file():
         return None
-    command = (node, "-e", NODE_SCRIPT, str(package.resolve()))
+    # One compilation is too short for V8's optimising compiler to pay: without it, a quarter less.
+    command = (node, "--liftoff-only", "-e", NODE_SCRIPT, str(package.resolve()))
     if not _is_wanted(_version([*command, "--version"])):
         return None
     return ProcessSolc(f"{node} with {package}", command)

@@ -1,10 +1,11 @@
 """Make small circuits of every kind with ezkl, prove them, and emit their verifiers.
 
-``python halo2_circuits.py FOLDER`` writes one folder a circuit, and SRS files beside them. ezkl holds
-the GIL and panics as BaseException, so this runs as a child process of the tests.
+``python halo2_circuits.py FOLDER`` writes one folder a circuit, and SRS files beside them. ezkl
+holds the GIL and panics as BaseException, so this runs as a child process of the tests.
 """
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -59,8 +60,8 @@ def write_onnx(path: Path, activation: str | None, rows: int) -> None:
 
 
 def make(folder: Path, *, activation: str | None = "Relu", rows: int = 1, **settings: Any) -> None:
-    import ezkl
-
+    # Its stub is of another version than its functions.
+    ezkl: Any = importlib.import_module("ezkl")
     folder.mkdir()
     at = {name: str(folder / name) for name in ("model.onnx", "input.json", "settings.json")}
     at |= {name: str(folder / name) for name in ("circuit", "vk", "pk", "witness.json")}
@@ -73,9 +74,7 @@ def make(folder: Path, *, activation: str | None = "Relu", rows: int = 1, **sett
     arguments.decomp_base, arguments.decomp_legs, arguments.logrows = 16, 4, 9
     for name, value in settings.items():
         setattr(arguments, name, value)
-    ezkl.gen_settings(
-        model=at["model.onnx"], output=at["settings.json"], py_run_args=arguments
-    )
+    ezkl.gen_settings(model=at["model.onnx"], output=at["settings.json"], py_run_args=arguments)
     ezkl.calibrate_settings(
         data=at["input.json"], model=at["model.onnx"], settings=at["settings.json"],
         target="resources", scales=[SCALE], scale_rebase_multiplier=[1],

@@ -63,10 +63,7 @@ abstract contract InferenceVerifier is IInferenceVerifier {
     mapping(address provider => mapping(bytes32 nonce => bytes32)) public claimOf;
 
     /// @inheritdoc IInferenceVerifier
-    function verify(EzklClaim calldata claim, bytes calldata proof)
-        external
-        returns (bytes32 id)
-    {
+    function verify(EzklClaim calldata claim, bytes calldata proof) external returns (bytes32 id) {
         // 0. There is one encoding of the arguments: a byte more or elsewhere is refused.
         _requireCanonical(claim, proof);
         // 1. The claim is about this model, made with these keys.

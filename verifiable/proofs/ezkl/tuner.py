@@ -22,11 +22,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifiable.crypto.felt import felt_from_ezkl, felt_to_signed
-from verifiable.errors import PolicyError, StageFailedError
+from verifiable.errors import (
+    OutOfMemoryError,
+    PolicyError,
+    StageFailedError,
+    StageTimeoutError,
+)
 from verifiable.proofs.ezkl import cost
 from verifiable.proofs.ezkl.process import run_stage
 from verifiable.proofs.ezkl.settings import Candidate
-from verifiable.proofs.protocol import Estimate, Observer, Policy, StageEvent, Tensors, ignore
+from verifiable.proofs.protocol import (
+    Estimate,
+    Limits,
+    Observer,
+    Policy,
+    StageEvent,
+    Tensors,
+    ignore,
+)
 
 SCALES = range(3, 15)
 REBASES = (1, 2, 3)
@@ -36,7 +49,11 @@ MAX_BITS = 60
 HEADROOM = 1.25
 """Inputs may exceed the calibration data's range by this factor before magnitudes are refused."""
 MAX_SAMPLES = 4
-FINALISTS = 4
+PROBE_MEMORY = 6 << 30
+"""Bytes a probe may use: ezkl's calibration of tanh at a high rebase once asked for 24 GB."""
+FINALISTS = 6
+_OPTIMISM = 0.85
+"""Digits are padded to a multiple of the columns, so other numbers of columns may need less."""
 
 # Wide enough for every scale and rebase of the sweep: error does not depend on how digits are cut.
 _WIDE_BASE, _WIDE_LEGS = 1 << 14, 5
@@ -111,6 +128,9 @@ class Sweep:
             {name: (array * HEADROOM).astype(np.float32) for name, array in sample.items()}
             for sample in calibrated
         ]
+        self._limits = Limits(
+            memory=min(policy.limits.memory, PROBE_MEMORY), seconds=policy.limits.seconds
+        )
         self._held = held[:: max(1, len(held) // MAX_SAMPLES)][:MAX_SAMPLES]
         self._reference = reference
         self._model, self._policy, self._work, self._observer = model, policy, work, observer
@@ -136,8 +156,8 @@ class Sweep:
         while start < len(candidates):
             rest = args | {"candidates": args["candidates"][start:], "work": str(self._work)}
             try:
-                found = run_stage("probe", rest, limits=self._policy.limits).findings
-            except StageFailedError as e:
+                found = run_stage("probe", rest, limits=self._limits).findings
+            except (StageFailedError, OutOfMemoryError, StageTimeoutError) as e:
                 # A panic takes the child with it; each of the others gets one of its own.
                 if len(candidates) == 1:
                     self._say(f"refused {candidates[0]}: {e}")
@@ -207,7 +227,8 @@ class Sweep:
 def _with_columns(point: Point, columns: int) -> Point:
     """Predict `point` with another number of inner columns, without asking ezkl."""
     settings = json.loads(json.dumps(dict(point.settings)))
-    rows = math.ceil(settings["total_assignments"] / columns)
+    share = 1.0 if columns == point.candidate.columns else _OPTIMISM
+    rows = math.ceil(settings["total_assignments"] * share / columns)
     rows = max(
         rows, settings["module_sizes"]["poseidon"][0], *settings["module_sizes"]["polycommit"], 1
     )

@@ -41,7 +41,9 @@ _SECTIONS: Final = {
     "quotient": ("// Compute quotient evavluation", "// Compute quotient commitment"),
     "opening": ("// Compute pairing lhs and rhs", "// Random linear combine"),
 }
-_CONSTANT: Final = re.compile(r"uint256 internal constant +(\w+) = (0x[0-9a-f]+|[0-9]+);.*")
+_CONSTANT: Final = re.compile(
+    r"uint256 internal constant +(\w+) = (?:0x([0-9a-f]+)|([0-9]{1,78}));.*"
+)
 _UNTIL: Final = re.compile(r"\{ let proof_cptr_end := add\(proof_cptr, (0x[0-9a-f]+)\) \}")
 _WORD: Final = re.compile(r"mstore\((0x[0-9a-f]+), 0x([0-9a-f]{64})\) // (\S+)")
 _LENGTH: Final = re.compile(r"success := and\(success, eq\((0x[0-9a-f]+), proof\.length\)\)")
@@ -151,7 +153,7 @@ def _read_constants(text: Text) -> dict[str, tuple[Line, int]]:
             found = line.match(_CONSTANT, "a constant")
             if found[1] in constants:
                 line.refuse(f"`{found[1]}` defined once")
-            constants[found[1]] = (line, int(found[2], 0))
+            constants[found[1]] = (line, int(found[2], 16) if found[2] else int(found[3]))
     for name in ("R", "DELTA", "VK_MPTR", "CHALLENGE_MPTR", "FIRST_QUOTIENT_X_CPTR"):
         if name not in constants:
             raise EncodingError(f"emitted verifier defines no constant `{name}`")

@@ -28,17 +28,18 @@ _LET_COEFF: Final = re.compile(rf"let coeff := mload\(({_X})\)")
 _STORE: Final = re.compile(rf"mstore\(({_X}), (coeff|r_eval)\)")
 _ONE: Final = re.compile(
     r"r_eval := addmod\(r_eval, mulmod\((?:coeff|mload\((?P<at>0x[0-9a-f]+)\)), "
-    r"(?P<load>mload|calldataload)\((?P<what>\w+)\), R\), R\)"
+    r"(?P<load>mload|calldataload)\((?P<what>0x[0-9a-f]+|[A-Z_]+)\), R\), R\)"
 )
 _MANY: Final = re.compile(
     r"r_eval := addmod\(mulmod\(r_eval, zeta, R\), mulmod\(coeff, calldataload\(mptr\), R\), R\)"
 )
 _RANGE: Final = re.compile(rf"let (mptr|mptr_end) := ({_X})")
 _EITHER: Final = r"(mload|calldataload)"
-_FIRST: Final = re.compile(rf"mstore\((0x00|0x80), {_EITHER}\((\w+)\)\)")
+_PLACE: Final = "(0x[0-9a-f]+|[A-Z_]+|mptr)"
+_FIRST: Final = re.compile(rf"mstore\((0x00|0x80), {_EITHER}\({_PLACE}\)\)")
 _SECOND: Final = re.compile(rf"mstore\((0x20|0xa0), {_EITHER}\(\w+\)\)")
 _NEXT: Final = re.compile(
-    rf"success := ec_add_(acc|tmp)\(success, {_EITHER}\((\w+)\), {_EITHER}\(.+\)\)"
+    rf"success := ec_add_(acc|tmp)\(success, {_EITHER}\({_PLACE}\), {_EITHER}\(.+\)\)"
 )
 _LOOP: Final = {"for", "{", "}", "lt(mptr_end, mptr)", "{ mptr := sub(mptr, 0x20) }"}
 _LOOP_POINTS: Final = {"for", "{", "}", "lt(mptr_end, mptr)", "{ mptr := sub(mptr, 0x40) }"}

@@ -27,7 +27,7 @@ from verifiable.proofs.halo2.constraints import (
 from verifiable.proofs.halo2.text import Line, Text
 from verifiable.types import Felt
 
-_TOKEN: Final = re.compile(r"\s*([A-Za-z_]\w*|0x[0-9a-f]+|[0-9]+|[(),])")
+_TOKEN: Final = re.compile(r"\s*([A-Za-z_]\w*|0x[0-9a-f]+|[0-9]{1,78}|[(),])")
 _LET: Final = re.compile(r"let ([a-z]\w*)(?: := (.+))?")
 _ASSIGN: Final = re.compile(r"([a-z]\w*) := (.+)")
 _STORE: Final = re.compile(r"mstore\(0x00, (.+)\)")
@@ -227,7 +227,7 @@ class Quotient:
             line.refuse("a complete expression")
         head = tokens[i]
         if head[0].isdigit():
-            value = int(head, 0) if head.startswith("0x") else int(head)
+            value = int(head, 16 if head.startswith("0x") else 10)
             if value >= MODULUS:
                 line.refuse("constants below the field's modulus")
             return self.node(Constant(Felt(value))), i + 1

@@ -1,0 +1,7 @@
+"""``python -m verifiable.cli``."""
+
+import sys
+
+from verifiable.cli.main import main
+
+sys.exit(main())

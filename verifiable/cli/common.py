@@ -1,0 +1,188 @@
+"""Options and steps that several verbs share."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verifiable.cli.output import Console
+from verifiable.errors import EncodingError, InputError
+from verifiable.storage import storage_errors
+
+if TYPE_CHECKING:
+    from verifiable.crypto.signatures import SigningKey
+    from verifiable.proofs.protocol import Limits, Observer, Policy, Tensors
+
+DEFAULT_ERROR_SHARE = 0.01
+"""Share of the largest float output on the calibration data that the error may reach."""
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `plan` and `compile` read and obey."""
+    parser.add_argument("model", type=Path, help="ONNX file")
+    parser.add_argument("data", type=Path, help="calibration data: .npz, .npy or JSON")
+    parser.add_argument(
+        "--dim", action="append", default=[], metavar="NAME=SIZE", help="size of a dynamic axis"
+    )
+    parser.add_argument(
+        "--error",
+        type=float,
+        help="largest error of an output (1%% of the largest output)",
+    )
+    parser.add_argument(
+        "--input",
+        choices=("public", "private", "hashed", "committed"),
+        help="who sees the input (default: public up to 32 elements, hashed above)",
+    )
+    parser.add_argument("--weights", choices=("fixed", "hashed", "committed"), default="fixed")
+    parser.add_argument("--output", choices=("public", "hashed"), default="public")
+    parser.add_argument("--gas", type=int, help="most gas a verification may cost")
+    parser.add_argument("--deadline", type=float, default=3600, help="seconds a proof may take")
+    parser.add_argument("--parts", type=int, default=1, help="cut the model into this many parts")
+    parser.add_argument(
+        "--cut", action="append", default=[], metavar="TENSOR", help="cut the model at this tensor"
+    )
+    parser.add_argument(
+        "--settings", type=Path, help="settings printed by `plan --json`; nothing is swept then"
+    )
+    add_limit_arguments(parser)
+
+
+def add_limit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what a child process may use."""
+    parser.add_argument(
+        "--memory", type=float, default=16, metavar="GIB", help="memory a stage may use (16)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=3600, metavar="SECONDS", help="time a stage may take"
+    )
+
+
+def limits_of(args: argparse.Namespace) -> "Limits":
+    """Limits from `add_limit_arguments`."""
+    from verifiable.proofs.protocol import Limits
+
+    if not args.memory > 0 or not args.timeout > 0:
+        raise InputError("--memory and --timeout must be positive")
+    return Limits(memory=int(args.memory * 2**30), seconds=args.timeout)
+
+
+def observer_of(console: Console) -> "Observer":
+    """An observer that shows progress on `console`."""
+    return lambda event: console.event(event.stage, event.message, event.seconds)
+
+
+def read_model(args: argparse.Namespace) -> tuple[bytes, "Tensors"]:
+    """The model in normal form, and calibration data bound to its inputs."""
+    from verifiable.frontend.export import load_model, signature_of
+    from verifiable.frontend.inputs import bind_samples, read_arrays
+
+    model = load_model(args.model, dims=_dims(args.dim))
+    return model, bind_samples(read_arrays(args.data), signature_of(model))
+
+
+def policy_of(args: argparse.Namespace, model: bytes, data: "Tensors") -> "Policy":
+    """The policy that the options describe."""
+    import numpy as np
+
+    from verifiable.engines.ort import run_samples
+    from verifiable.proofs.compile import default_visibility
+    from verifiable.proofs.protocol import Policy, Visibility
+
+    error = args.error
+    if error is None:
+        outputs = run_samples(model, data)
+        error = DEFAULT_ERROR_SHARE * max(float(np.max(np.abs(out))) for out in outputs.values())
+    if not error > 0:
+        raise InputError(f"--error must be positive, got {error:g}")
+    return Policy(
+        error=error,
+        visibility=Visibility(
+            input=args.input or default_visibility(model).input,
+            weights=args.weights,
+            output=args.output,
+        ),
+        limits=limits_of(args),
+        deadline=args.deadline,
+        gas=args.gas,
+        levers=None if args.settings is None else _levers(args.settings),
+    )
+
+
+def cuts_of(args: argparse.Namespace, model: bytes) -> tuple[str, ...]:
+    """Tensors to cut the model at."""
+    from verifiable.proofs.compile import even_cuts
+
+    if args.cut and args.parts > 1:
+        raise InputError("--cut and --parts exclude each other")
+    if args.parts < 1:
+        raise InputError(f"--parts must be 1 or more, got {args.parts}")
+    return tuple(args.cut) or even_cuts(model, args.parts)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file named on the command line."""
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise InputError(f"cannot read `{path}`: {e.strerror}") from e
+
+
+def bytes32(text: str, what: str) -> bytes:
+    """Read 32 bytes from 0x-hex.
+
+    >>> bytes32("0x" + "00" * 32, "nonce") == bytes(32)
+    True
+    """
+    digits = text.removeprefix("0x")
+    try:
+        raw = bytes.fromhex(digits)
+    except ValueError as e:
+        raise InputError(f"{what} `{text}` is not hexadecimal") from e
+    if len(raw) != 32 or len(digits) != 64:
+        raise InputError(f"{what} `{text}` has {len(raw)} bytes, wanted 32")
+    return raw
+
+
+def write_result_file(path: Path, data: bytes) -> None:
+    """Write a file the user asked for, without overwriting one."""
+    from verifiable.storage import write_file
+
+    if path.exists():
+        raise InputError(f"`{path}` exists already", hint="choose another name, or remove it")
+    with storage_errors(path):
+        write_file(path, data)
+
+
+def signing_key(keystore: Path | None) -> "SigningKey":
+    """The key of an encrypted keystore, or of the environment; never of the command line."""
+    import getpass
+
+    from verifiable.crypto.keystore import load_key
+
+    def ask() -> str:
+        return getpass.getpass("keystore password: ", stream=sys.stderr)
+
+    return load_key(keystore, os.environ, prompt=ask if sys.stdin.isatty() else None)
+
+
+def _dims(words: list[str]) -> dict[str, int]:
+    dims = {}
+    for word in words:
+        name, _, size = word.partition("=")
+        if not name or not size.isdigit() or int(size) == 0:
+            raise InputError(f"--dim `{word}` is not of the form NAME=SIZE")
+        dims[name] = int(size)
+    return dims
+
+
+def _levers(path: Path) -> dict[str, int]:
+    from verifiable.crypto.hashing import parse_json
+
+    try:
+        value: Any = parse_json(read_bytes(path), what=str(path))
+        settings = value["parts"][0]["settings"] if "parts" in value else value
+        return {str(name): int(number) for name, number in settings.items()}
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
+        raise EncodingError(f"`{path}` holds no settings: {e!r}") from e
