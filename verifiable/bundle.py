@@ -125,8 +125,10 @@ def open_bundle(path: Path, purpose: Purpose) -> Bundle:
         if purpose == "prove":
             _check_versions(lock["versions"])
         _check_files(path, lock["files"], purpose)
-    except (KeyError, TypeError, AttributeError) as e:
+    except (KeyError, TypeError, AttributeError, ValueError) as e:
         raise LockError(f"`{lock_path}` is malformed: {e!r}") from e
+    except OSError as e:
+        raise LockError(f"a file that `{lock_path}` names cannot be read: {e.strerror}") from e
     return Bundle(folder=path, digest=sha256(raw), lock=lock)
 
 

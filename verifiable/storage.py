@@ -24,7 +24,21 @@ _REASONS = {
     errno.EPERM: "permission denied",
     errno.ENOTDIR: "a part of the path is not a folder",
     errno.ENOENT: "the folder above it does not exist",
+    errno.EISDIR: "it is a folder",
+    errno.EFBIG: "a file may not grow that large here",
+    errno.EIO: "the device failed",
+    errno.ELOOP: "the path goes in circles",
+    errno.ENAMETOOLONG: "the name is too long",
 }
+
+
+def reason_of(error: OSError) -> str | None:
+    """What an error of the operating system says about storage; None if it is about another thing.
+
+    >>> reason_of(OSError(errno.ENOSPC, ""))
+    'no space is left on the device'
+    """
+    return _REASONS.get(error.errno or 0)
 
 
 @contextmanager
@@ -33,7 +47,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        reason = _REASONS.get(e.errno or 0)
+        reason = reason_of(e)
         if reason is None:
             raise
         raise StorageError(
@@ -49,6 +63,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "verifiable"
 
 
+def check_new(path: Path) -> None:
+    """Refuse a path where something is already, before work is spent on what will stand there.
+
+    Raises
+    ------
+    InputError
+        If `path` exists.
+    StorageError
+        If that cannot be found out, or there is no folder above it.
+    """
+    with storage_errors(path):
+        if os.path.lexists(path):
+            raise InputError(f"`{path}` exists already", hint="choose another name, or remove it")
+        path.parent.stat()
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `path` when the block ends without an error.
@@ -60,8 +90,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     StorageError
         If it cannot be written.
     """
-    if path.exists():
-        raise InputError(f"`{path}` exists already", hint="choose another name, or remove it")
+    check_new(path)
     with storage_errors(path):
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
         try:

@@ -19,9 +19,7 @@ import pytest
 from verifiable.crypto.signatures import SigningKey
 
 # First account of anvil's public development mnemonic.
-KEY = SigningKey(
-    bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
-)
+KEY = SigningKey(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from anvil import KEY, Anvil, start
-from evm_worlds import PROVIDER, emission, sign, world
+from evm_worlds import PROVIDER, Kind, emission, sign, world
 
 from verifiable.chain.deployment import info
 from verifiable.chain.embedded import EmbeddedChain
@@ -27,14 +28,21 @@ from verifiable.types import Felt
 pytestmark = [pytest.mark.anvil, pytest.mark.evm]
 
 
+@pytest.fixture(scope="module")
+def anvil() -> Iterator[Anvil]:
+    """One node for all tests that only add to its chain."""
+    with start() as node:
+        yield node
+
+
 @pytest.mark.parametrize("keys", [(), (KEY,)], ids=["node's account", "own key"])
 @pytest.mark.parametrize("kind", ["single", "split"])
 def test_claims_are_judged_as_on_the_embedded_chain(
-    anvil: Anvil, kind: str, keys: tuple[SigningKey, ...]
+    anvil: Anvil, kind: Kind, keys: tuple[SigningKey, ...]
 ) -> None:
-    w = world(kind, RpcChain(anvil.url, keys=keys, chain_id=31_337))  # type: ignore[arg-type]
+    w = world(kind, RpcChain(anvil.url, keys=keys, chain_id=31_337))
     claim = w.claim()
-    felts = [list(values) for values in w.spec.vector.instances]
+    felts: list[list[int]] = [list(values) for values in w.spec.vector.instances]
     felts[-1][-1] += 1
     false = w.claim(instances=felts)
     with pytest.raises(ProofRejectedError):
@@ -44,19 +52,22 @@ def test_claims_are_judged_as_on_the_embedded_chain(
     sent = w.verifier.verify(claim, w.proofs, sign(claim))
     assert [log.topics[1] for log in sent.logs] == [claim_id(claim)]
     assert w.verifier.claim_of(PROVIDER.address, claim.header.nonce) == claim_id(claim)
-    assert w.verifier.outputs(claim) == world(kind).verifier.outputs(claim)  # type: ignore[arg-type]
+    assert w.verifier.outputs(claim) == world(kind).verifier.outputs(claim)
     with pytest.raises(StatementRejectedError, match="NonceUsed"):
         w.verifier.verify(claim, w.proofs, sign(claim))
 
 
-@pytest.mark.parametrize("kind", ["single", "split"])
-def test_gas_is_what_the_emission_said(anvil: Anvil, kind: str) -> None:
-    w = world(kind, RpcChain(anvil.url))  # type: ignore[arg-type]
-    claim = w.claim()
-    sent = w.verifier.verify(claim, w.proofs, sign(claim))
-    said = emission(kind).report["gas"]["verify"]  # type: ignore[arg-type]
-    # Signature and addresses have other zero bytes, each worth 12 gas.
-    assert abs(sent.gas - said) < 1_000
+def test_gas_is_what_the_emission_said() -> None:
+    # At the rules it was measured at; Osaka charges more for inversions (EIP-7883).
+    with start("--hardfork", "cancun") as node:
+        kinds: tuple[Kind, ...] = ("single", "split")
+        for kind in kinds:
+            w = world(kind, RpcChain(node.url))
+            claim = w.claim()
+            sent = w.verifier.verify(claim, w.proofs, sign(claim))
+            said = emission(kind).report["gas"]["verify"]
+            # Signature and addresses have other zero bytes, each worth 12 gas.
+            assert abs(sent.gas - said) < 1_000, (kind, sent.gas, said)
 
 
 def test_deploying_a_folder_puts_the_emitted_code_on_the_chain(anvil: Anvil) -> None:
@@ -82,7 +93,7 @@ def test_deploying_a_folder_puts_the_emitted_code_on_the_chain(anvil: Anvil) -> 
 def test_a_transaction_that_lacks_gas_is_no_refusal(anvil: Anvil) -> None:
     w = world("single", RpcChain(anvil.url))
     claim = w.claim()
-    for gas in (100_000, 300_000, 500_000):
+    for gas in (100_000, 350_000, 500_000):
         with pytest.raises(ChainError) as caught:
             w.verifier.verify(claim, w.proofs, sign(claim), gas=gas)
         assert not isinstance(caught.value, RejectedError)
@@ -90,33 +101,39 @@ def test_a_transaction_that_lacks_gas_is_no_refusal(anvil: Anvil) -> None:
         w.chain.send(w.deployment.verifier, b"\0" * 4, gas=21_100)
 
 
-def test_a_reorganised_transaction_is_waited_for(anvil: Anvil) -> None:
-    assert anvil.url
+def test_a_transaction_of_an_undone_block_does_not_count() -> None:
     with start("--no-mining") as node:
-        # Receipts of a block that is undone do not count: the transaction is mined again later.
-        chain = RpcChain(node.url, confirmations=3, wait_timeout=20)
-        done: list[int] = []
+        chain = RpcChain(node.url, confirmations=3, wait_timeout=3)
         sender, receiver = chain.accounts[:2]
+        before = chain.balance(receiver)
+        outcome: list[object] = []
 
         def send() -> None:
-            done.append(chain.send(receiver, b"", sender=sender, value=1, gas=21_000).block)
+            try:
+                outcome.append(chain.send(receiver, b"", sender=sender, value=1, gas=21_000))
+            except ChainError as e:
+                outcome.append(e)
 
         thread = threading.Thread(target=send)
         thread.start()
         time.sleep(0.5)
         node.ask("anvil_mine", "0x1")
+        assert chain.balance(receiver) == before + 1
         time.sleep(0.5)
-        assert not done
+        assert not outcome, "one block is not three"
         node.ask("anvil_reorg", 1, [])
-        time.sleep(0.5)
-        node.ask("anvil_mine", "0x1")
-        time.sleep(0.3)
-        node.ask("anvil_mine", "0x3")
-        thread.join(timeout=25)
-        assert not thread.is_alive()
-        if done:
-            assert chain.balance(receiver) == 10_000 * 10**18 + 1
-        assert len(done) <= 1
+        node.ask("anvil_mine", "0x5")
+        thread.join(timeout=10)
+        assert chain.balance(receiver) == before
+        assert isinstance(outcome[0], ChainError)
+
+
+def test_a_transaction_counts_after_its_confirmations() -> None:
+    with start("--block-time", "1") as node:
+        chain = RpcChain(node.url, confirmations=2, wait_timeout=10)
+        sender, receiver = chain.accounts[:2]
+        sent = chain.send(receiver, b"", sender=sender, value=1)
+        assert int(node.ask("eth_blockNumber"), 16) >= sent.block + 1
 
 
 def test_another_chain_than_expected_is_refused(anvil: Anvil) -> None:

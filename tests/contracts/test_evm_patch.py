@@ -56,7 +56,7 @@ def verifier(form: str, *, patched: bool) -> Address:
 
 def calldata(form: str, proof: bytes | None = None) -> bytes:
     made = circuit("second")
-    arguments = [made.proof if proof is None else proof, made.instances]
+    arguments: list[object] = [made.proof if proof is None else proof, made.instances]
     if form == "reusable":
         arguments.append(words())
     selector = keccak256(f"verifyProof({','.join(TYPES[form])})".encode())[:4]

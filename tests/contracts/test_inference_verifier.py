@@ -11,6 +11,7 @@ from evm_worlds import (
     World,
     circuit,
     emission,
+    shared,
     sign,
     with_header,
     with_part,
@@ -52,6 +53,27 @@ pytestmark = pytest.mark.evm
 # Order of BN254's scalar field, from EIP-196.
 R = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 words = st.binary(min_size=32, max_size=32)
+
+
+@pytest.fixture(scope="module")
+def single() -> World:
+    return shared("single")
+
+
+@pytest.fixture(scope="module")
+def split() -> World:
+    return shared("split")
+
+
+@pytest.fixture(scope="module")
+def public() -> World:
+    return shared("public")
+
+
+@pytest.fixture(scope="module", params=["single", "split"])
+def either(request: pytest.FixtureRequest) -> World:
+    """The plain and the reusable form."""
+    return shared(request.param)
 
 
 def check(w: World, claim: Claim, signature: bytes | None = None) -> None:
@@ -470,6 +492,8 @@ def test_a_verifier_with_other_code_cannot_be_built_in(single: World) -> None:
 def test_another_key_cannot_be_built_in(split: World) -> None:
     plan = read_plan_of(split)
     first, second = plan.keys
+    assert first is not None
+    assert second is not None
     for keys in ((second, first), (first, first), (first, second[:-1] + b"\x00")):
         with pytest.raises(RevertedError, match="CodeMismatch"):
             deploy_plan(replace(plan, keys=keys), EmbeddedChain(), accept_insecure_srs=True)

@@ -14,9 +14,7 @@ FOLDER = Path(str(files("verifiable"))) / "contracts"
 
 
 @pytest.mark.evm
-@pytest.mark.parametrize(
-    "evm", ["cancun", pytest.param("osaka", marks=pytest.mark.slow)], ids=str
-)
+@pytest.mark.parametrize("evm", ["cancun", pytest.param("osaka", marks=pytest.mark.slow)], ids=str)
 def test_shipped_artifacts_are_compiled_from_the_shipped_sources(evm: EvmVersion) -> None:
     for name, document in build(evm).items():
         shipped = json.loads((FOLDER / "artifacts" / evm / f"{name}.json").read_text())
@@ -48,7 +46,7 @@ def test_a_library_file_stays_small() -> None:
 def test_no_committed_file_names_a_registry_host() -> None:
     for name in ("package.json", "package-lock.json", ".npmrc"):
         text = (FOLDER / name).read_text()
-        assert "resolved\"" not in text, name
+        assert 'resolved"' not in text, name
         assert "registry=" not in text, name
 
 

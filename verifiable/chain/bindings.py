@@ -110,7 +110,7 @@ class InferenceVerifier:
             If nothing was decided, or the contract answers with another claim's id.
         """
         data = claim_calldata("check", claim, proofs, signature)
-        (got,) = self._call("check", data)
+        (got,) = self._call("check", data, gas)
         if got != claim_id(claim):
             raise ChainError(f"the contract checked claim 0x{got.hex()}, not the one it was sent")
 
@@ -137,9 +137,9 @@ class InferenceVerifier:
     def _ask(self, name: str, *arguments: object) -> tuple[Any, ...]:
         return self._call(name, encode_call(_abi(), name, arguments))
 
-    def _call(self, name: str, data: bytes) -> tuple[Any, ...]:
+    def _call(self, name: str, data: bytes, gas: int | None = None) -> tuple[Any, ...]:
         try:
-            returned = self.chain.call(self.address, data)
+            returned = self.chain.call(self.address, data, gas=gas)
         except RevertedError as e:
             raise meaning_of(e) from e
         return decode_result(_abi(), name, returned)

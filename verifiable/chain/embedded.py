@@ -1,10 +1,12 @@
 """An EVM in this process: pyrevm, at the Cancun rules.
 
-pyrevm charges no calldata floor (EIP-7623), which `calldata_floor` adds to what is reported here.
+Its gas is what a node charges but for two things. It knows no calldata floor (EIP-7623), which is
+added here. And what one transaction touched stays warm for all that follow, so that a repeated
+call costs up to 2,500 less per contract and 2,000 less per slot than on a node.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -96,30 +98,6 @@ class EmbeddedChain:
             if keccak256(padded[:end]) == bytes(info.code_hash):
                 return padded[:end]
         return b""
-
-    def cold_copy(
-        self, contracts: Sequence[Address], storage: Mapping[tuple[Address, int], int]
-    ) -> "EmbeddedChain":
-        """Copy some contracts to a chain on which nothing has been touched yet.
-
-        revm here keeps what one transaction touched warm for the next, so the same call costs less
-        the second time. On the copy the first transaction is charged what a node would charge.
-
-        Parameters
-        ----------
-        contracts : sequence of Address
-        storage : mapping of (Address, int) to int
-            Slots to copy that are not zero: pyrevm cannot list them.
-        """
-        import pyrevm
-
-        copy = EmbeddedChain(chain_id=self._chain_id, time=self._time)
-        for address in contracts:
-            info = pyrevm.AccountInfo(nonce=1, code=self.code(address))
-            copy._evm.insert_account_info(address, info)
-        for (address, slot), value in storage.items():
-            copy._evm.insert_account_storage(address, slot, value)
-        return copy
 
     def deploy(self, initcode: bytes, *, sender: Address | None = None, value: int = 0) -> Deployed:
         """Create a contract.

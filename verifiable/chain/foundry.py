@@ -1,4 +1,4 @@
-"""The texts that make an emission a Foundry project: settings, deployment, tests, a solc wrapper."""
+"""The texts that make an emission a Foundry project: settings, deployment, tests, solc."""
 
 from typing import Final
 
@@ -57,8 +57,8 @@ def foundry_toml(build: Build) -> str:
     """Settings under which forge makes the very bytes that were emitted."""
     settings = Settings(evm=build.spec.evm)
     via_ir, runs = str(EZKL_SETTINGS.via_ir).lower(), EZKL_SETTINGS.runs
-    return f"""# The emitted verifiers need other settings than the rest, and the wrapper checks their code hash:
-# change neither. Offline: FOUNDRY_SOLC=tools/solc FOUNDRY_OFFLINE=true forge test
+    return f"""# The emitted verifiers need settings of their own, and the wrapper checks the hash
+# of their code: change neither. Offline: FOUNDRY_SOLC=tools/solc FOUNDRY_OFFLINE=true forge test
 [profile.default]
 src = "src"
 test = "test"
@@ -73,7 +73,11 @@ optimizer_runs = {settings.runs}
 bytecode_hash = "none"
 cbor_metadata = false
 additional_compiler_profiles = [{{ name = "halo2", via_ir = {via_ir}, optimizer_runs = {runs} }}]
-compilation_restrictions = [{{ paths = "src/halo2/*.sol", via_ir = {via_ir}, optimizer_runs = {runs} }}]
+
+[[profile.default.compilation_restrictions]]
+paths = "src/halo2/*.sol"
+via_ir = {via_ir}
+optimizer_runs = {runs}
 """
 
 
@@ -82,10 +86,9 @@ def deployer(build: Build) -> str:
     name, plan = build.spec.name, build.plan
     keyed = any(key is not None for key in plan.keys)
     lines = []
-    for i, artifact in enumerate(plan.verifiers):
-        lines.append(
-            f'        address verifier{i} = _create(vm.getCode("{artifact.name}.sol:{artifact.name}"));'
-        )
+    for i, verifier in enumerate(artifact.name for artifact in plan.verifiers):
+        code = f'vm.getCode("{verifier}.sol:{verifier}")'
+        lines.append(f"        address verifier{i} = _create({code});")
     lines.append(f"        address[] memory halo2 = new address[]({len(plan.keys)});")
     for i, j in enumerate(plan.part_verifiers):
         lines.append(f"        halo2[{i}] = verifier{j};")
@@ -275,12 +278,12 @@ contract {name}VerifierTest is Deployer {{
         }}
     }}
 
-    function test_a_changed_proof_byte_is_refused(uint256 at) external {{
+    function test_a_changed_proof_byte_is_refused(uint256 place) external {{
         EzklClaim memory claim = _claim();
         (bytes[] memory proofs, bytes memory signature) =
             abi.decode(_evidence(claim, SECRET), (bytes[], bytes));
-        bytes memory proof = proofs[at % proofs.length];
-        proof[at % proof.length] ^= 0x01;
+        bytes memory proof = proofs[place % proofs.length];
+        proof[place % proof.length] ^= 0x01;
         _refused(claim, abi.encode(proofs, signature), IInferenceVerifier.ProofRejected.selector);
     }}
 

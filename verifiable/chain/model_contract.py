@@ -118,8 +118,10 @@ def _constructor(spec: EmissionSpec, parts: Sequence[PinnedPart]) -> str:
     lines.append(f"    constructor({parameters}) {{")
     if spec.insecure_srs:
         lines.append("        if (!acceptInsecureSrs) revert InsecureSrs();")
-    for i in range(len(parts)):
-        lines.append(f"        HALO2_{i} = _requireCode(halo2[{i}], HALO2_{i}_CODEHASH);")
+    lines += [
+        f"        HALO2_{i} = _requireCode(halo2[{i}], HALO2_{i}_CODEHASH);"
+        for i in range(len(parts))
+    ]
     for i in keyed:
         lines += [
             f"        KEY_{i} = _requireCode(keys[{i}], KEY_{i}_CODEHASH);",
@@ -208,7 +210,7 @@ def _word(data: bytes) -> str:
     return "0x" + data.hex()
 
 
-def _bool(value: bool) -> str:  # noqa: FBT001 (a formatter of one value)
+def _bool(value: bool) -> str:
     return "true" if value else "false"
 
 

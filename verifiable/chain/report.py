@@ -24,15 +24,19 @@ def readme(build: Build, measured: Measurement, report: Mapping[str, Any]) -> st
         Markdown.
     """
     spec = build.spec
-    sections = [
-        f"# {spec.name}: an inference verifier\n",
+    warning = (
         f"> **{INSECURE_NOTICE}** `INSECURE_SRS` is true in the contract; deploying it needs the "
         "caller's word.\n"
-        if spec.insecure_srs
-        else "",
+    )
+    summary = (
         f"`{spec.name}Verifier.verify(claim, proof)` accepts a claim *this model, on this input, "
         "gave this output, for this job* only with a valid proof and the provider's signature, "
-        "and each of a provider's nonces once. It reverts with a named error otherwise.\n",
+        "and each of a provider's nonces once. It reverts with a named error otherwise.\n"
+    )
+    sections = [
+        f"# {spec.name}: an inference verifier\n",
+        warning if spec.insecure_srs else "",
+        summary,
         _identity(report),
         _sizes(report),
         _gas(measured),
@@ -90,7 +94,8 @@ def _gas(measured: Measurement) -> str:
         [
             "## Gas",
             "",
-            "Measured on pyrevm (Cancun), nothing warm.",
+            "Measured on pyrevm (Cancun), nothing warm. Osaka charges some thousands more, for",
+            "modular inversions (EIP-7883).",
             "",
             "| | gas |",
             "|---|---|",
@@ -119,18 +124,17 @@ contract that pays on one and finds the nonce used compares `claimOf(provider, n
 
 
 def _trust(build: Build) -> str:
-    lines = [
-        "## What stays trusted",
-        "",
-        "- the SRS behind the keys, and that the keys are of this model (build them yourself, "
-        "compare the digests);",
-        "- `src/halo2/`, which ezkl wrote on the machine of whoever emitted this, under ezkl's "
-        "terms; it was changed in the places marked `Added by`, so that it reads one calldata only;",
-        "- the fixed-point arithmetic of the circuit, near the float model within the error that "
-        "the settings give.",
-    ]
+    text = """## What stays trusted
+
+- the SRS behind the keys, and that the keys are of this model (build them yourself, compare the
+  digests);
+- `src/halo2/`, which ezkl wrote on the machine of whoever emitted this, under ezkl's terms; it was
+  changed in the places marked `Added by`, so that it reads one calldata only;
+- the fixed-point arithmetic of the circuit, near the float model within the error that the settings
+  give.
+"""
     if any(s.form == "commitment" for p in build.spec.parts for s in p.layout.slots):
-        lines.append("- committed tensors: the claim does not name them, the contract cannot.")
+        text += "- committed tensors: the claim does not name them, so the contract cannot.\n"
     if not build.spec.inputs:
-        lines.append("- the input is private: a claim says that *some* input gave this output.")
-    return "\n".join(lines) + "\n"
+        text += "- the input is private: a claim says that *some* input gave this output.\n"
+    return text

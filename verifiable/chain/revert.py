@@ -54,7 +54,7 @@ class OutOfGasError(ChainError):
 
 
 def decode_revert(data: bytes) -> ContractError | None:
-    """Decode the reason of a revert.
+    r"""Decode the reason of a revert.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def decode_revert(data: bytes) -> ContractError | None:
 
     Examples
     --------
-    >>> print(decode_revert(bytes.fromhex("4e487b71") + bytes(31) + b"\\x11"))
+    >>> print(decode_revert(bytes.fromhex("4e487b71") + bytes(31) + b"\x11"))
     Panic(code=17)
     """
     from eth_abi.abi import decode

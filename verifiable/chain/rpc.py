@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from verifiable.chain.protocol import TRANSACTION_GAS_CAP, Deployed, Log, Sent
+from verifiable.chain.protocol import (
+    TRANSACTION_GAS_CAP,
+    Deployed,
+    Log,
+    Sent,
+    calldata_floor,
+)
 from verifiable.chain.revert import OutOfGasError, RevertedError
 from verifiable.crypto.address import parse_address
 from verifiable.crypto.signatures import SigningKey
@@ -172,6 +178,9 @@ class RpcChain:
         account = sender or self._default_sender()
         request = request | {"from": account, "value": hex(request["value"])}
         limit = gas or self._estimate(request)
+        floor = calldata_floor(bytes.fromhex(request["data"][2:]))
+        if limit < floor:  # nodes take it and never mine it
+            raise OutOfGasError(f"{limit} gas do not pay for the calldata, which costs {floor}")
         request["gas"] = hex(limit)
         key = self._keys.get(account)
         if key is None:

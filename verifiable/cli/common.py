@@ -8,14 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 from verifiable.cli.output import Console
 from verifiable.errors import EncodingError, InputError
-from verifiable.storage import storage_errors
+from verifiable.storage import check_new, write_file
 
 if TYPE_CHECKING:
     from verifiable.crypto.signatures import SigningKey
     from verifiable.proofs.protocol import Limits, Observer, Policy, Tensors
 
+_MOST_GIB = 1 << 20
+_MOST_SECONDS = 30 * 86_400
+
 DEFAULT_ERROR_SHARE = 0.01
 """Share of the largest float output on the calibration data that the error may reach."""
+
+
+def add_output_arguments(parser: argparse.ArgumentParser, default: object) -> None:
+    """Declare how results and progress are shown."""
+    for names, text in (
+        (("--json",), "print the result as one JSON object"),
+        (("-q", "--quiet"), "print nothing but the result"),
+        (("-v", "--verbose"), "print every progress event"),
+        (("--no-progress",), "draw no progress line"),
+    ):
+        parser.add_argument(*names, action="store_true", default=default, help=text)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +77,12 @@ def limits_of(args: argparse.Namespace) -> "Limits":
     """Limits from `add_limit_arguments`."""
     from verifiable.proofs.protocol import Limits
 
-    if not args.memory > 0 or not args.timeout > 0:
-        raise InputError("--memory and --timeout must be positive")
+    if not 0 < args.memory <= _MOST_GIB:
+        raise InputError(f"--memory must be positive and at most {_MOST_GIB}, got {args.memory:g}")
+    if not 0 < args.timeout <= _MOST_SECONDS:
+        raise InputError(
+            f"--timeout must be positive and at most {_MOST_SECONDS}, got {args.timeout:g}"
+        )
     return Limits(memory=int(args.memory * 2**30), seconds=args.timeout)
 
 
@@ -96,6 +114,8 @@ def policy_of(args: argparse.Namespace, model: bytes, data: "Tensors") -> "Polic
         error = DEFAULT_ERROR_SHARE * max(float(np.max(np.abs(out))) for out in outputs.values())
     if not error > 0:
         raise InputError(f"--error must be positive, got {error:g}")
+    if not args.deadline > 0:
+        raise InputError(f"--deadline must be positive, got {args.deadline:g}")
     return Policy(
         error=error,
         visibility=Visibility(
@@ -147,12 +167,8 @@ def bytes32(text: str, what: str) -> bytes:
 
 def write_result_file(path: Path, data: bytes) -> None:
     """Write a file the user asked for, without overwriting one."""
-    from verifiable.storage import write_file
-
-    if path.exists():
-        raise InputError(f"`{path}` exists already", hint="choose another name, or remove it")
-    with storage_errors(path):
-        write_file(path, data)
+    check_new(path)
+    write_file(path, data)
 
 
 def signing_key(keystore: Path | None) -> "SigningKey":
@@ -171,7 +187,7 @@ def _dims(words: list[str]) -> dict[str, int]:
     dims = {}
     for word in words:
         name, _, size = word.partition("=")
-        if not name or not size.isdigit() or int(size) == 0:
+        if not name or not size.isdecimal() or int(size) == 0:
             raise InputError(f"--dim `{word}` is not of the form NAME=SIZE")
         dims[name] = int(size)
     return dims
@@ -184,5 +200,5 @@ def _levers(path: Path) -> dict[str, int]:
         value: Any = parse_json(read_bytes(path), what=str(path))
         settings = value["parts"][0]["settings"] if "parts" in value else value
         return {str(name): int(number) for name, number in settings.items()}
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as e:
         raise EncodingError(f"`{path}` holds no settings: {e!r}") from e

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> Exit:
     """Compile and say what came out."""
     from verifiable.proofs.compile import compile_model
+    from verifiable.storage import check_new
 
+    check_new(args.out)
     model, data = common.read_model(args)
     made = compile_model(
         model,

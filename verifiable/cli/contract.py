@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     info.add_argument("address")
     _add_node(info)
     info.set_defaults(act=_info)
+    for action in (emit, deploy, info):
+        common.add_output_arguments(action, default=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace, console: Console) -> Exit:

@@ -5,10 +5,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
+from verifiable.cli import common
 from verifiable.cli.exits import Exit, status_of
 from verifiable.cli.output import Console
-from verifiable.errors import VerifiableError
+from verifiable.errors import InputError, StorageError, VerifiableError
+from verifiable.storage import reason_of
 
 VERBS = {
     "plan": "predict what proving a model would cost, before anything is built",
@@ -26,9 +29,15 @@ _EPILOGUE = """exit status:
   3 refuted              4 cannot check here         5 chain or network failed"""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Make a wrong command line an error like every other."""
+        raise InputError(message, hint=f"see `{self.prog} --help`")
+
+
 def parser(verb: str | None) -> argparse.ArgumentParser:
     """Build the parser; only the chosen verb's module is loaded, which keeps the start fast."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="verifiable",
         description="Check what somebody else's machine says a model answered.",
         epilog=_EPILOGUE,
@@ -36,14 +45,14 @@ def parser(verb: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     root.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    _add_common(root, default=False)
+    common.add_output_arguments(root, default=False)
     # Accepted on either side of the verb; a second default would undo the first.
-    common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    _add_common(common, default=argparse.SUPPRESS)
+    shared = _Parser(add_help=False, allow_abbrev=False)
+    common.add_output_arguments(shared, default=argparse.SUPPRESS)
     verbs = root.add_subparsers(required=True, metavar="verb", dest="verb")
     for name, summary in VERBS.items():
         sub = verbs.add_parser(
-            name, help=summary, description=summary, parents=[common], allow_abbrev=False
+            name, help=summary, description=summary, parents=[shared], allow_abbrev=False
         )
         if name == verb:
             module = importlib.import_module(f"verifiable.cli.{name}")
@@ -60,40 +69,47 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _add_common(parser: argparse.ArgumentParser, default: object) -> None:
-    for names, text in (
-        (("--json",), "print the result as one JSON object"),
-        (("-q", "--quiet"), "print nothing but the result"),
-        (("-v", "--verbose"), "print every progress event"),
-        (("--no-progress",), "draw no progress line"),
-    ):
-        parser.add_argument(*names, action="store_true", default=default, help=text)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` and return the exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     verb = next((word for word in words if word in VERBS), None)
-    args = parser(verb).parse_args(words)
-    console = Console(
-        as_json=args.json,
-        quiet=args.quiet,
-        verbose=args.verbose,
-        progress=not args.no_progress,
-    )
+    console = Console(as_json="--json" in words)
     try:
-        return int(args.run(args, console))
+        args = parser(verb).parse_args(words)
+        console = Console(
+            as_json=args.json,
+            quiet=args.quiet,
+            verbose=args.verbose,
+            progress=not args.no_progress,
+        )
+        status = int(args.run(args, console))
+        sys.stdout.flush()
     except VerifiableError as e:
-        status, word = status_of(e)
-        console.error(word, status, str(e), e.hint)
-        return status
+        return _failed(console, e)
     except BrokenPipeError:
         # Whoever read us has seen enough; Python must not complain of it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return Exit.DONE
+    except OSError as e:
+        reason = reason_of(e)
+        if reason is None:
+            raise
+        _forget_stdout()
+        return _failed(console, StorageError(f"`{e.filename or 'standard output'}`: {reason}"))
     except KeyboardInterrupt:
         console.error("interrupted", Exit.INTERRUPTED, "stopped by Ctrl-C", None)
         return Exit.INTERRUPTED
+    return status
+
+
+def _failed(console: Console, error: VerifiableError) -> int:
+    status, word = status_of(error)
+    console.error(word, status, str(error), error.hint)
+    return status
+
+
+def _forget_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -42,8 +42,10 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     from verifiable.frontend.inputs import bind_input, read_arrays
     from verifiable.proofs.prove import Job, prove
     from verifiable.receipt import encode_receipt
+    from verifiable.storage import check_new
     from verifiable.types import Bytes32
 
+    check_new(args.out)  # before minutes of proving, and again when it is written
     key = common.signing_key(args.keystore)
     bundle = open_bundle(args.bundle, "prove")
     signature = signature_of((bundle.folder / "model.onnx").read_bytes())

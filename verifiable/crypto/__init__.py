@@ -1,1 +1,1 @@
-"""Hashing, fields, curves, Poseidon, SRS files, signatures: pure functions on bytes and integers."""
+"""Hashing, fields, curves, Poseidon, SRS, signatures: pure functions of bytes and integers."""

@@ -7,6 +7,7 @@ the caller's values; nothing the prover wrote decides what is checked.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 
 from verifiable.bundle import Bundle, open_bundle
 from verifiable.claim import Claim
-from verifiable.crypto.bn254 import compress
+from verifiable.crypto.bn254 import G1, compress
 from verifiable.crypto.felt import quantize
 from verifiable.crypto.kzg import columns_of, commit
 from verifiable.crypto.srs import identify_reduced, open_srs, verifier_points
-from verifiable.errors import LockError, StatementRejectedError
+from verifiable.errors import LockError, StatementRejectedError, TensorError
 from verifiable.expectation import Expectation, Expected, ExpectedPart
 from verifiable.frontend.export import signature_of
 from verifiable.frontend.inputs import bind_input, read_arrays
@@ -104,7 +105,9 @@ def check(
     instances = [part.instances for part in claim.subject.parts]
     check_joints(circuits.joints, [part.layout for part in circuits.parts], instances)
     for part, stated, proof in zip(circuits.parts, instances, parsed.proofs, strict=True):
-        _check_commitments(circuits, part, proof, tensors)
+        # ezkl itself reads as many bytes as it needs and ignores the rest; this demands the length.
+        committed = halo2.commitments(_key(part), proof)
+        _check_commitments(circuits, part, committed, tensors)
         if method == "ezkl":
             Ezkl().verify(read_circuit(part.folder, part.layout), stated, proof)
         else:
@@ -130,7 +133,7 @@ def expected_tensors(
     if expectation.output is not None:
         slots = circuits.parts[-1].layout.of("output")
         if len(slots) != len(expectation.output):
-            raise StatementRejectedError(
+            raise TensorError(
                 f"the model has {len(slots)} outputs, the expectation {len(expectation.output)}"
             )
         for slot, values in zip(slots, expectation.output, strict=True):
@@ -190,7 +193,7 @@ def _key(part: LockedPart) -> VerifyingKey:
 def _check_commitments(
     circuits: LockedCircuits,
     part: LockedPart,
-    proof: bytes,
+    points_of_proof: Sequence[G1],
     tensors: Mapping[str, NDArray[np.floating]],
 ) -> None:
     """Compare the commitments at the head of a proof with the caller's tensors and weights.
@@ -198,18 +201,17 @@ def _check_commitments(
     Committed inputs come first, then committed weights. An input the caller does not know is
     skipped by as many points as a tensor of its size takes.
     """
-    committed = [slot for slot in part.layout.slots if slot.form == "commitment"]
-    if not committed:
-        return
-    points = iter(halo2.commitments(_key(part), proof))
-    for slot in committed:
+    points = iter(points_of_proof)
+    for slot in part.layout.slots:
+        if slot.form != "commitment":
+            continue
         if slot.role == "weights":
-            got = tuple(compress(next(points)) for _ in part.weights)
+            got = tuple(compress(point) for point in islice(points, len(part.weights)))
             if got != part.weights:
                 raise StatementRejectedError("the proof is about other weights than the bundle's")
             continue
         count = columns_of(prod(slot.shape), part.k)
-        points_of_slot = tuple(next(points) for _ in range(count))
+        points_of_slot = tuple(islice(points, count))
         if slot.name in tensors:
             felts = [quantize(float(x), slot.scale) for x in np.ravel(tensors[slot.name])]
             srs = open_srs(locked_srs(circuits.srs, circuits.srs_k))

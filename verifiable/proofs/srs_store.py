@@ -4,6 +4,7 @@ A ceremony file comes in by `import_srs`, after its digest, structure and pairin
 insecure one is made by `insecure_srs`, for development: whoever made it can prove anything.
 """
 
+import re
 from pathlib import Path
 
 from verifiable.crypto.srs import Srs, check_pairing, identify
@@ -12,6 +13,8 @@ from verifiable.proofs.ezkl.process import run_stage, stage_path
 from verifiable.proofs.protocol import Limits, Observer, ignore
 from verifiable.storage import cache_folder, copy_file, storage_errors
 from verifiable.types import Sha256
+
+_NAME = re.compile(r"(?P<kind>insecure|ceremony)-k(?P<k>\d{1,2})-(?P<digest>[0-9a-f]{64})\.srs")
 
 
 def srs_folder() -> Path:
@@ -23,8 +26,9 @@ def _stored() -> list[tuple[int, bool, Path]]:
     """Level, insecurity and path of each stored file, cheapest to use first."""
     found = []
     for path in srs_folder().glob("*.srs"):
-        kind, level, _ = path.name.split("-", 2)
-        found.append((int(level[1:]), kind == "insecure", path))
+        named = _NAME.fullmatch(path.name)
+        if named is not None:  # whatever else lies there is not ours
+            found.append((int(named["k"]), named["kind"] == "insecure", path))
     return sorted(found)
 
 
@@ -56,7 +60,10 @@ def import_srs(path: Path) -> Srs:
 
 
 def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
-    """A development SRS of at least level `k`: a stored one, or a new one.
+    """A development SRS of level `k`: a stored one, or a new one.
+
+    A larger one would serve too, but ezkl then computes its Lagrange points anew at every stage:
+    that made small proofs five times slower.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
         If the store cannot be written.
     """
     for level, insecure, path in _stored():
-        if insecure and level >= k:
+        if insecure and level == k:
             return path
     with storage_errors(srs_folder()):
         srs_folder().mkdir(parents=True, exist_ok=True)
@@ -80,15 +87,20 @@ def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
 
 
 def ceremony_srs(k: int) -> Path:
-    """A stored ceremony file of at least level `k`.
+    """A stored ceremony file of at least level `k`; its digest is checked again.
 
     Raises
     ------
     InputError
         If none was imported.
+    LockError, EncodingError
+        If it was changed since.
     """
     for level, insecure, path in _stored():
         if not insecure and level >= k:
+            # The name alone makes nothing secure.
+            if identify(path).insecure:
+                raise LockError(f"the stored SRS `{path.name}` is not the ceremony's")
             return path
     raise InputError(
         f"no ceremony SRS of level {k} or more has been imported",

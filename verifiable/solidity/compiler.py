@@ -181,9 +181,7 @@ def compile_sources(
 def package_folders() -> tuple[Path, ...]:
     """Where the npm package ``solc`` may be: beside our contracts, and in the user's cache."""
     beside = Path(str(files("verifiable"))) / "contracts"
-    return tuple(
-        root / "node_modules" / "solc" for root in (beside, cache_folder() / "solidity")
-    )
+    return tuple(root / "node_modules" / "solc" for root in (beside, cache_folder() / "solidity"))
 
 
 def node_command(environ: Mapping[str, str] | None = None) -> str | None:
@@ -198,8 +196,6 @@ def node_command(environ: Mapping[str, str] | None = None) -> str | None:
     folder = Path(spec.origin).parent
     bundled = folder / "node.exe" if sys.platform == "win32" else folder / "bin" / "node"
     return str(bundled) if bundled.is_file() else None
-
-
 
 
 def _named(named: str, env: Mapping[str, str]) -> Solc:

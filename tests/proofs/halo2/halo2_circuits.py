@@ -123,3 +123,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stderr.flush()
+    # One exit in fifteen, ezkl's threads crash the interpreter while it shuts down.
+    os._exit(0)

@@ -21,13 +21,12 @@ POINT_BYTES = 64
 # Fixed columns that ezkl's simple selectors share after compression, by inner columns.
 _SHARED_SELECTORS = {1: 3, 2: 5, 3: 6, 4: 6, 5: 7, 6: 8}
 
-# Fits over circuits of k = 9..17 on two cores, in the units their names say.
-_BASE_MEMORY = 40e6
-_MEMORY_PER_KEY_BYTE = 1.0
-_MEMORY_PER_COLUMN_BYTE = 1.0
-_SECONDS_START = 0.25
-_PROVE_SECONDS_PER_KEY_BYTE = 31e-9
-_SETUP_SECONDS_PER_KEY_BYTE = 26e-9
+# Fits over circuits of k = 9..18 on two cores, in the units their names say.
+_BASE_MEMORY = 28e6
+_MEMORY_PER_KEY_BYTE = 2.25
+_SECONDS_START = 0.3
+_PROVE_SECONDS_PER_KEY_BYTE = 50e-9
+_SETUP_SECONDS_PER_KEY_BYTE = 33e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +139,7 @@ def estimate(settings: Mapping[str, Any], error: float) -> Estimate:
     """
     size = shape(settings)
     key = size.key_bytes
-    columns = (size.advice + 2 * size.lookups + size.permutation_products) * size.rows * FIELD_BYTES
-    peak = (
-        _BASE_MEMORY
-        + _MEMORY_PER_KEY_BYTE * key
-        + _MEMORY_PER_COLUMN_BYTE * columns * size.extension
-    )
+    peak = _BASE_MEMORY + _MEMORY_PER_KEY_BYTE * key
     return Estimate(
         rows=int(settings["num_rows"]),
         k=size.k,

@@ -35,8 +35,14 @@ _VERIFIED: Final = re.compile(r"^\s*success = _verifyProof\([^;]*\);[ \t]*\n", r
 _PLAIN_CHECKS: Final = """
                 // Added by `verifiable`: one calldata per proof.
                 success := and(success, eq(proof.offset, 0x64))
-                success := and(success, eq(instances.offset, add(add(proof.offset, proof.length), 0x20)))
-                success := and(success, eq(calldatasize(), add(instances.offset, mul(0x20, instances.length))))
+                success := and(
+                    success,
+                    eq(instances.offset, add(add(proof.offset, proof.length), 0x20))
+                )
+                success := and(
+                    success,
+                    eq(calldatasize(), add(instances.offset, mul(0x20, instances.length)))
+                )
 """
 
 # Head of verifyProof(bytes,uint256[],bytes32[]): one offset more. The emitted line before checks
@@ -45,8 +51,23 @@ _REUSABLE_CHECKS: Final = """
                 // Added by `verifiable`: one calldata per proof.
                 success := and(success, eq(proof.offset, 0x84))
                 success := and(success, eq(vka, 0x80))
-                success := and(success, eq(calldataload(0x44), sub(add(instances.offset, mul(0x20, instances.length)), 4)))
-                success := and(success, eq(calldatasize(), add(add(instances.offset, 0x20), mul(0x20, add(instances.length, mload(vka))))))
+                success := and(
+                    success,
+                    eq(
+                        add(calldataload(0x44), 4),
+                        add(instances.offset, mul(0x20, instances.length))
+                    )
+                )
+                success := and(
+                    success,
+                    eq(
+                        calldatasize(),
+                        add(
+                            add(instances.offset, 0x20),
+                            mul(0x20, add(instances.length, mload(vka)))
+                        )
+                    )
+                )
 """
 
 _REUSABLE_END: Final = """
@@ -128,13 +149,12 @@ def patch_reusable(source: str, name: str = "Halo2VerifierReusable") -> str:
         (_LAST_POINT, "the last point of the proof", _REUSABLE_END),
     ):
         matches = list(anchor.finditer(patched))
-        # W' stands last where both opening points are read, under a name that W shares.
         patched = _insert_after(patched, _only_of(matches, what), text)
     return _rename(patched, _REUSABLE_NAME, name)
 
 
 def parse_key_material(data: bytes) -> tuple[bytes, ...]:
-    """Read the file that ``create_evm_vka`` writes.
+    r"""Read the file that ``create_evm_vka`` writes.
 
     Parameters
     ----------
@@ -153,7 +173,7 @@ def parse_key_material(data: bytes) -> tuple[bytes, ...]:
 
     Examples
     --------
-    >>> parse_key_material(b"\\x01" + bytes(7) + bytes(31) + b"\\x05")[0][-1]
+    >>> parse_key_material(b"\x01" + bytes(7) + bytes(31) + b"\x05")[0][-1]
     5
     """
     count = int.from_bytes(data[:8], "little")

@@ -6,6 +6,7 @@ Each way a child can end has one error of ours:
 the child says it lacks ezkl                `MissingDependencyError`
 it was killed (-9), or an allocation failed `OutOfMemoryError`
 it ran past its time                        `StageTimeoutError`
+the disk, where it writes, is full          `StorageError`
 ezkl raised, or panicked                    `StageFailedError`
 ==========================================  =============================
 """
@@ -29,13 +30,18 @@ from verifiable.errors import (
     OutOfMemoryError,
     StageFailedError,
     StageTimeoutError,
+    StorageError,
 )
 from verifiable.proofs.protocol import Limits, Observer, StageEvent, ignore
 
 _WORKER = "verifiable.proofs.ezkl.worker"
 _ALLOCATION_FAILED = re.compile(
     r"memory allocation of \d+ bytes failed|Cannot allocate memory|MemoryError"
+    r"|OpenBLAS error: Memory allocation"
+    # A thread that finds no room for its stack.
+    r"|Resource temporarily unavailable"
 )
+_DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +83,7 @@ def run_stage(
 
     Raises
     ------
-    MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+    MissingDependencyError, OutOfMemoryError, StageTimeoutError, StorageError, StageFailedError
         As in the table of this module.
     """
     started = time.monotonic()
@@ -99,7 +105,13 @@ def run_stage(
         )
         os.close(write_end)
         try:
-            request = {"stage": stage, "args": args, "reply": write_end, "memory": limits.memory}
+            request = {
+                "stage": stage,
+                "args": args,
+                "reply": write_end,
+                "memory": limits.memory,
+                "parent": os.getpid(),
+            }
             assert child.stdin is not None
             try:
                 child.stdin.write(json.dumps(request).encode())
@@ -186,6 +198,8 @@ def _conclude(
             hint="raise the memory limit, split the model in parts, or allow a larger error",
         )
     reason = str(last["failed"]) if "failed" in last else _panic(last_words)
+    if _DISK_FULL.search(reason):
+        raise StorageError(f"ezkl's stage `{stage}` cannot write: {reason}", hint="make room")
     raise StageFailedError(f"ezkl's stage `{stage}` failed: {reason}")
 
 

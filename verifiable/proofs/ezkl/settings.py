@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from verifiable.crypto.hashing import parse_json
 from verifiable.errors import EncodingError
 from verifiable.proofs.protocol import Visibility
 from verifiable.proofs.statement import Form, Layout, Role, Slot
@@ -123,11 +124,12 @@ def parse_settings(raw: bytes) -> dict[str, Any]:
         If they are not JSON, lack what we read, or are not in the canonical form.
     """
     try:
-        settings = json.loads(raw)
+        settings = parse_json(raw, what="ezkl settings")
         assert_fields = (settings["run_args"]["logrows"], settings["model_output_scales"])
+        canonical = canonical_bytes(settings)
     except (ValueError, KeyError, TypeError) as e:
         raise EncodingError(f"these are not ezkl settings: {e}") from e
-    if not all(assert_fields) or canonical_bytes(settings) != raw:
+    if not all(assert_fields) or canonical != raw:
         raise EncodingError("the settings are not in canonical form")
     checked: dict[str, Any] = settings
     return checked

@@ -105,7 +105,8 @@ class Ezkl:
             If no scale does.
         """
         with self._sweep(model, data, policy) as sweep:
-            found = sweep.smallest_scale(1, tuner.SCALES)
+            found = sweep.smallest_scale(1)
+            sweep.demand_answer()
         if found is None:
             raise PolicyError(
                 f"no scale keeps the error within {policy.error:g}", hint="allow a larger error"
@@ -355,6 +356,10 @@ class Ezkl:
                     _VERIFY_LIMITS,
                 )
             except StageFailedError as e:
+                # Only halo2's own word refutes: a crash, or a key that ezkl cannot load, says
+                # nothing about the proof, and a script may slash on a refutation.
+                if "[halo2]" not in str(e):
+                    raise
                 raise ProofRejectedError(f"ezkl rejects the proof: {e}") from e
 
     def _run(

@@ -13,7 +13,7 @@ The winner is the cheapest to prove among those that fit the policy.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ SCALES = range(3, 15)
 REBASES = (1, 2, 3)
 COLUMNS = (1, 2, 3, 4, 6)
 LEGS = range(2, 10)
-MAX_BITS = 60
+MAX_CALIBRATION = 16
+"""Samples a circuit is calibrated on; as many stretched ones come on top."""
 HEADROOM = 1.25
 """Inputs may exceed the calibration data's range by this factor before magnitudes are refused."""
 MAX_SAMPLES = 4
@@ -56,7 +57,7 @@ _OPTIMISM = 0.85
 """Digits are padded to a multiple of the columns, so other numbers of columns may need less."""
 
 # Wide enough for every scale and rebase of the sweep: error does not depend on how digits are cut.
-_WIDE_BASE, _WIDE_LEGS = 1 << 14, 5
+_WIDE_BASE, _WIDE_LEGS = 1 << 14, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,7 @@ class Sweep:
         # Every second sample is held out: it measures the error and is never calibrated on.
         held = list(range(1, len(samples), 2)) or [0]
         calibrated = [samples[i] for i in range(0, len(samples), 2)]
+        calibrated = calibrated[:: -(-len(calibrated) // MAX_CALIBRATION)]
         stretched = [
             {name: (array * HEADROOM).astype(np.float32) for name, array in sample.items()}
             for sample in calibrated
@@ -134,6 +136,8 @@ class Sweep:
         self._held = held[:: max(1, len(held) // MAX_SAMPLES)][:MAX_SAMPLES]
         self._reference = reference
         self._model, self._policy, self._work, self._observer = model, policy, work, observer
+        self._answered = False
+        self._stopped: OutOfMemoryError | StageTimeoutError | None = None
         every = max(1, len(calibrated) // MAX_SAMPLES)
         self._quick = write_ezkl_data(
             work / "quick.json", (calibrated[::every] + stretched[::every])[: 2 * MAX_SAMPLES]
@@ -160,16 +164,30 @@ class Sweep:
             except (StageFailedError, OutOfMemoryError, StageTimeoutError) as e:
                 # A panic takes the child with it; each of the others gets one of its own.
                 if len(candidates) == 1:
+                    if not isinstance(e, StageFailedError):
+                        self._stopped = e
                     self._say(f"refused {candidates[0]}: {e}")
                     return points
                 for i in range(start, len(candidates)):
                     points[i] = self.probe([candidates[i]], errors=errors, full=full)[0]
                 return points
+            self._answered = True
             for finding in found:
                 index = start + int(finding["probe"])
                 points[index] = self._read(candidates[index], finding, errors=errors)
             start = len(candidates)
         return points
+
+    def demand_answer(self) -> None:
+        """Raise what stopped the probes if none came back: then ezkl has refused nothing.
+
+        Raises
+        ------
+        OutOfMemoryError, StageTimeoutError
+            What stopped the last one.
+        """
+        if self._stopped is not None and not self._answered:
+            raise self._stopped
 
     def _read(
         self, candidate: Candidate, finding: Mapping[str, Any], *, errors: bool
@@ -194,7 +212,7 @@ class Sweep:
     def _say(self, message: str) -> None:
         self._observer(StageEvent(stage="tune", message=message, seconds=0.0))
 
-    def smallest_scale(self, rebase: int, scales: range) -> Point | None:
+    def smallest_scale(self, rebase: int, scales: range = SCALES) -> Point | None:
         """The point with the smallest scale whose error the policy allows, by bisection."""
         low, high = scales.start, scales.stop - 1
         best: Point | None = None
@@ -211,17 +229,42 @@ class Sweep:
         return best
 
     def bits(self, candidate: Candidate) -> int | None:
-        """Bits that must be decomposed at this scale and rebase, by bisection on base 4."""
-        # At least the products of two values at this scale have to be cut.
-        low, high, best = max(4, candidate.scale // 2 + 1), MAX_BITS // 2, None
-        while low <= high:
-            legs = (low + high) // 2
-            (point,) = self.probe([replace(candidate, base=4, legs=legs)], errors=False)
-            if point is not None:
-                best, high = 2 * legs, legs - 1
-            else:
-                low = legs + 1
-        return best
+        """Bits that must be decomposed at this scale and rebase, by bisection on the base."""
+        for legs, log_bases in ((2, range(2, 15)), (4, range(7, 16))):
+            best, low, high = None, log_bases.start, log_bases.stop - 1
+            while low <= high:
+                log_base = (low + high) // 2
+                (point,) = self.probe(
+                    [replace(candidate, base=1 << log_base, legs=legs)], errors=False
+                )
+                if point is not None:
+                    best, high = legs * log_base, log_base - 1
+                else:
+                    low = log_base + 1
+            if best is not None:
+                return best
+        return None
+
+    def cuts(self, found: Point, bits: int) -> list[Point]:
+        """Ways to cut `bits` into digits that may be cheapest, each laid out.
+
+        More legs make more rows and a smaller table; once the table is smaller than the rows can
+        become with all columns, more legs only cost.
+        """
+        laid_out = []
+        for legs in LEGS:
+            log_base = math.ceil(bits / legs)
+            if not 3 <= log_base <= 15:
+                continue
+            candidate = replace(found.candidate, base=1 << log_base, legs=legs)
+            (point,) = self.probe([candidate], errors=False)
+            if point is None:
+                continue
+            laid_out.append(replace(point, error=found.error))
+            narrowest = point.settings["num_rows"] * candidate.columns // COLUMNS[-1]
+            if 1 << log_base < narrowest:
+                break
+        return laid_out
 
 
 def _with_columns(point: Point, columns: int) -> Point:
@@ -249,14 +292,6 @@ def _fits(estimate: Estimate, policy: Policy) -> bool:
     )
 
 
-def _cuts(bits: int) -> Iterator[tuple[int, int]]:
-    """For each number of legs the smallest base that covers `bits`."""
-    for legs in LEGS:
-        log_base = math.ceil(bits / legs)
-        if 3 <= log_base <= 15:
-            yield 1 << log_base, legs
-
-
 def lay_out(sweep: Sweep, candidate: Candidate, policy: Policy) -> Point:
     """Lay out settings that were chosen before, and hold them to `policy`.
 
@@ -264,8 +299,11 @@ def lay_out(sweep: Sweep, candidate: Candidate, policy: Policy) -> Point:
     ------
     PolicyError
         If ezkl refuses them on this data, or they exceed the policy.
+    OutOfMemoryError, StageTimeoutError
+        If not even calibration fits the policy's limits.
     """
     (point,) = sweep.probe([candidate], errors=True, full=True)
+    sweep.demand_answer()
     points = [] if point is None else [point]
     if point is None or not _fits(point.estimate, policy):
         raise PolicyError(_nearest(points, policy), hint="leave the settings to the tuner")
@@ -287,6 +325,8 @@ def tune(sweep: Sweep, policy: Policy, *, scale: int | None = None) -> Point:
     ------
     PolicyError
         If none do; the message says what the nearest needs.
+    OutOfMemoryError, StageTimeoutError
+        If not even calibration fits the policy's limits.
     """
     laid_out: list[Point] = []
     scales = SCALES if scale is None else range(scale, scale + 1)
@@ -294,15 +334,13 @@ def tune(sweep: Sweep, policy: Policy, *, scale: int | None = None) -> Point:
         found = sweep.smallest_scale(rebase, scales)
         if found is None or (scale and set(found.settings["model_output_scales"]) != {scale}):
             continue
+        # Error depends little on rebasing: the next multiplier's scale lies beside this one's.
+        near = found.candidate.scale
+        scales = range(max(scales.start, near - 1), min(scales.stop, near + 2))
         bits = sweep.bits(found.candidate)
-        if bits is None:
-            continue
-        cuts = [replace(found.candidate, base=base, legs=legs) for base, legs in _cuts(bits)]
-        laid_out += [
-            replace(point, error=found.error)
-            for point in sweep.probe(cuts, errors=False)
-            if point is not None
-        ]
+        if bits is not None:
+            laid_out += sweep.cuts(found, bits)
+    sweep.demand_answer()
     if not laid_out:
         raise PolicyError(
             f"no scale up to {scales.stop - 1} keeps the error within {policy.error:g}",
@@ -310,13 +348,14 @@ def tune(sweep: Sweep, policy: Policy, *, scale: int | None = None) -> Point:
         )
     predicted = [_with_columns(point, columns) for point in laid_out for columns in COLUMNS]
     predicted.sort(key=lambda point: _cost(point.estimate, policy))
-    exact = [
-        point
-        for point in sweep.probe(
-            [point.candidate for point in predicted[:FINALISTS]], errors=True, full=True
-        )
-        if point is not None
-    ]
+    exact: list[Point] = []
+    for guess in predicted[:FINALISTS]:
+        best = min((_cost(point.estimate, policy) for point in exact), default=None)
+        if best is not None and best <= _cost(guess.estimate, policy):
+            break
+        (point,) = sweep.probe([guess.candidate], errors=True, full=True)
+        if point is not None:
+            exact.append(point)
     exact.sort(key=lambda point: _cost(point.estimate, policy))
     for point in exact:
         if _fits(point.estimate, policy):

@@ -82,13 +82,15 @@ def material() -> Path:
     """Circuits, keys and proofs, fresh from ezkl in a child process."""
     folder = scratch() / "material"
     home = str(folder / "home")
-    subprocess.run(
+    shutil.rmtree(folder, ignore_errors=True)
+    done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder)],
         env={**os.environ, "HOME": home, "EZKL_REPO_PATH": home},
-        check=True,
+        check=False,
         capture_output=True,
         timeout=300,
     )
+    assert done.returncode == 0, done.stderr[-3000:].decode()
     return folder
 
 
@@ -204,6 +206,12 @@ def world(kind: Kind, chain: Chain | None = None) -> World:
     where = chain or EmbeddedChain()
     deployment = deploy_plan(plan, where, accept_insecure_srs=True)
     return World(kind=kind, spec=spec(kind), chain=where, deployment=deployment)
+
+
+@functools.cache
+def shared(kind: Kind) -> World:
+    """A world on an embedded chain that no test changes: `call`, not `send`."""
+    return world(kind)
 
 
 def sign(claim: Claim, key: SigningKey = PROVIDER) -> bytes:
