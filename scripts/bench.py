@@ -20,8 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmark import Row, median, report
+
 from circuits import recipe
-from scripts.benchmark import Row, median, report
 from verifiable.bundle import open_bundle
 from verifiable.crypto.hashing import sha256
 from verifiable.crypto.signatures import SigningKey
@@ -32,9 +33,10 @@ from verifiable.frontend.split import boundaries
 from verifiable.proofs import halo2, srs_store
 from verifiable.proofs.compile import compile_model, even_cuts
 from verifiable.proofs.ezkl import cost, tuner
+from verifiable.proofs.ezkl.files import COMPILED, MODEL, SETTINGS, read_circuit
 from verifiable.proofs.ezkl.process import run_stage, stage_path
 from verifiable.proofs.ezkl.settings import canonical_bytes, layout
-from verifiable.proofs.ezkl.system import COMPILED, MODEL, SETTINGS, Ezkl
+from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.protocol import Circuit, Limits, Policy, Proof, Tensors, Usage, Visibility
 from verifiable.proofs.prove import Job, prove
 from verifiable.types import Address, Bytes32
@@ -42,8 +44,8 @@ from verifiable.types import Address, Bytes32
 MODELS = ("mlp_tiny", "digits_mlp", "digits_cnn", "lenet")
 PUBLIC = Visibility(input="public")
 LIMITS = Limits(memory=20 << 30, seconds=3600)
-# Tuned on calibration data, compared on test data: leave the difference some room.
-ERROR_SHARE = 1.5
+# Of the peer's error; tuned on calibration data and compared on test data, so leave room below 2.
+ERROR_SHARE = 1.0
 TESTED = 16
 
 
@@ -71,6 +73,11 @@ class Measured:
     def peak_memory(self) -> int:
         """Bytes, of the hungriest stage."""
         return max(self.setup.peak_memory, *(proof.usage.peak_memory for proof in self.proofs))
+
+
+def key_level(measured: Measured) -> int:
+    """The k that a verifying key was really made with: the second byte of its file."""
+    return (measured.circuit.folder / "vk").read_bytes()[1]
 
 
 def default_circuit(model: bytes, data: Tensors, visibility: Visibility, folder: Path) -> Circuit:
@@ -152,7 +159,7 @@ def bench_model(name: str, repeat: int, work: Path) -> Iterator[Row]:
     yield Row(id=f"zk-pk-{label}", ours=ours.key_bytes, peer=key_bytes, unit="bytes")
     yield Row(id=f"zk-error-{label}", ours=ours.error, peer=peer.error, unit="max abs error")
     # Predicted over measured: here "ours" is the prediction and "peer" the truth.
-    yield Row(id=f"zk-predict-k-{label}", ours=circuit.estimate.k, peer=circuit.k, unit="k")
+    yield Row(id=f"zk-predict-k-{label}", ours=circuit.estimate.k, peer=key_level(ours), unit="k")
     yield Row(
         id=f"zk-predict-pk-{label}",
         ours=circuit.estimate.key_bytes,
@@ -231,7 +238,6 @@ def bench_contract(repeat: int, work: Path) -> Iterator[Row]:
         )
         halo2.verify(verifying, instances, receipt.proofs[0], g2=g2, tau_g2=tau_g2)
 
-    from verifiable.proofs.ezkl.system import read_circuit
     from verifiable.proofs.locked import from_lock
 
     circuit = read_circuit(part, from_lock(bundle).parts[0].layout)

@@ -21,7 +21,7 @@ from test_schemas import validator
 from verifiable.bundle import LOCK_NAME, open_bundle, write_bundle
 from verifiable.crypto.hashing import sha256
 from verifiable.errors import LockError
-from verifiable.proofs.ezkl.system import (
+from verifiable.proofs.ezkl.files import (
     COMPILED,
     MODEL,
     PLAIN,

@@ -21,7 +21,7 @@ from verifiable import errors
 from verifiable.cli.exits import Exit, status_of
 from verifiable.cli.main import VERBS
 from verifiable.errors import VerifiableError
-from verifiable.proofs.ezkl.system import PLAIN, REUSABLE
+from verifiable.proofs.ezkl.files import PLAIN, REUSABLE
 
 MODULES: Final = [p for p in tracked() if p.startswith("verifiable/") and p.endswith(".py")]
 HEAVY: Final = {"torch", "onnx", "onnxruntime", "ezkl", "cupy", "numpy", "web3", "pyrevm"}

@@ -26,15 +26,12 @@ from verifiable.crypto.signatures import SigningKey
 from verifiable.expectation import Expectation
 from verifiable.proofs.compile import compile_model
 from verifiable.proofs.locked import LockedCircuits, from_lock
-from verifiable.proofs.protocol import Limits, Policy, Visibility
+from verifiable.proofs.protocol import Policy, Visibility
 from verifiable.proofs.prove import Job, Proven, prove
-from verifiable.proofs.srs_store import insecure_srs
 from verifiable.receipt import Receipt, build_receipt, encode_receipt
 from verifiable.types import Bytes32
 
 NOW: Final = 1_800_000_000
-LEVELS: Final = (8, 9, 10)
-"""Development SRS made beforehand; a stage is slower where the SRS is larger than the circuit."""
 LEVERS: Final = {
     "scale": 7,
     "scale_rebase_multiplier": 1,
@@ -121,14 +118,7 @@ def bundle(kind: str, seed: int = 0) -> Bundle:
 
 
 @functools.cache
-def _make_srs() -> None:
-    for k in LEVELS:  # upwards, since a larger one would be taken for a smaller one
-        insecure_srs(k, Limits())
-
-
-@functools.cache
 def _bundle(kind: str, seed: int) -> Bundle:
-    _make_srs()
     visibility, cuts = KINDS[kind]
     out = scratch() / f"{kind}-{seed}"
     made = compile_model(

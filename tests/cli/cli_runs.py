@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from documents import KEY
 from zk_material import PYTHON, bundle, calibration, case, environment, input_file, model, scratch
 
 from verifiable.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signing key in the environment, as a provider would have it."""
+    monkeypatch.setenv("VERIFIABLE_PRIVATE_KEY", "0x" + KEY.secret.hex())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

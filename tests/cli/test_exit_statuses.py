@@ -13,6 +13,7 @@ from cli_runs import (
     expectation_file,
     model_file,
     receipt_file,
+    signing_key,  # noqa: F401 (a fixture: pytest finds it by its name here)
     spawned,
 )
 from zk_material import (
@@ -258,9 +259,8 @@ def test_a_folder_that_is_no_bundle_cannot_be_used(tmp_path: Path) -> None:
 
 
 def verify_words(tmp_path: Path, *more: object, **changes: object) -> list[object]:
-    return [
-        "verify", receipt_file(), "--expect", expectation_file(tmp_path, **changes), *more,
-    ]  # fmt: skip
+    expected = expectation_file(tmp_path, "public", **changes)
+    return ["verify", receipt_file(), "--expect", expected, *more]
 
 
 def test_a_development_srs_cannot_be_relied_on(tmp_path: Path) -> None:

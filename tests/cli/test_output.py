@@ -9,7 +9,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cli_runs import called, data_file, expectation_file, model_file, receipt_file, spawned
+from cli_runs import (
+    called,
+    data_file,
+    expectation_file,
+    model_file,
+    receipt_file,
+    signing_key,  # noqa: F401 (a fixture: pytest finds it by its name here)
+    spawned,
+)
 from zk_material import LEVERS, PYTHON, bundle, environment, input_file
 
 from verifiable.cli.main import VERBS
@@ -150,13 +158,17 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(verb: str, tmp_path: Path) -> N
         deadline = time.monotonic() + 60
         children: list[psutil.Process] = []
         while not children and running.poll() is None and time.monotonic() < deadline:
-            children = psutil.Process(running.pid).children()
+            children = [
+                child
+                for child in psutil.Process(running.pid).children()
+                if "verifiable.proofs.ezkl.worker" in child.cmdline()
+            ]
             time.sleep(0.005)
         os.kill(running.pid, signal.SIGINT)
         out, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert out == ""
-    assert json.loads(err.splitlines()[-1])["error"] == "interrupted"
+    assert json.loads(err.splitlines()[-1])["error"] == "interrupted", err
     assert list(tmp_path.iterdir()) == []
     for child in children:
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE

@@ -135,7 +135,7 @@ def test_tuned_settings_hold_their_policy_on_samples_nobody_calibrated_on(tmp_pa
         ({"error": 1e-12}, "error within 1e-12"),
         ({"gas": 100_000}, r"gas \(allowed 100,000\)"),
     ):
-        strict = replace(policy, **changes)  # type: ignore[arg-type]
+        strict = replace(policy, **changes)
         with pytest.raises(PolicyError, match=message):
             plan_model(onnx, samples.calibration, strict)
     assert os.listdir(tmp_path) == ["bundle"]

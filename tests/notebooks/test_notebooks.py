@@ -45,8 +45,8 @@ def pair_notebooks() -> ModuleType:
 
 def executed(name: str, folder: Path) -> Any:
     """The notebook with its outputs; an error in a cell, such as a false assertion, is raised."""
-    text = (FOLDER / f"{name}.ipynb").read_text()
-    notebook = nbformat.from_dict(json.loads(text))  # type: ignore[no-untyped-call]
+    path = FOLDER / f"{name}.ipynb"
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     # Sockets in a folder of ours, not TCP ports; their paths must be short, so not in `tmp_path`.
     with tempfile.TemporaryDirectory(prefix="nb-", dir="/tmp") as sockets:
         manager = ThisPython(transport="ipc", connection_file=f"{sockets}/kernel.json")
@@ -56,7 +56,7 @@ def executed(name: str, folder: Path) -> Any:
             timeout=SECONDS,
             startup_timeout=60,
             resources={"metadata": {"path": str(folder)}},
-        ).execute()
+        ).execute(cleanup_kc=True)
 
 
 def text_of(notebook: Any) -> str:

@@ -39,7 +39,8 @@ from verifiable.frontend.export import signature_of
 from verifiable.frontend.inputs import bind_input
 from verifiable.proofs.compile import compile_model
 from verifiable.proofs.ezkl.process import run_stage, stage_path
-from verifiable.proofs.ezkl.system import Ezkl, read_circuit
+from verifiable.proofs.ezkl.files import read_circuit
+from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.ezkl.tuner import write_ezkl_data
 from verifiable.proofs.instances import read_outputs
 from verifiable.proofs.protocol import Limits, Policy, StageEvent, Visibility

@@ -69,11 +69,12 @@ def test_what_is_no_srs_is_refused(tmp_path: Path) -> None:
             import_srs(path)
 
 
-def test_a_development_srs_is_marked_and_serves_smaller_circuits(store: Path) -> None:
+def test_a_development_srs_is_marked_and_used_again_at_its_own_level(store: Path) -> None:
     made = insecure_srs(3, Limits())
     assert made.name.startswith("insecure-k3-")
-    assert insecure_srs(2, Limits()) == made
-    assert insecure_srs(4, Limits()) != made
+    assert insecure_srs(3, Limits()) == made
+    for other in (2, 4):
+        assert insecure_srs(other, Limits()).name.startswith(f"insecure-k{other}-")
     with pytest.raises(InputError, match="no ceremony SRS") as refused:
         ceremony_srs(3)
     assert "--insecure-srs" in (refused.value.hint or "")

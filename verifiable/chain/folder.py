@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from verifiable.chain.deployment import Deployment, Plan, deploy_plan
 from verifiable.chain.protocol import Chain
-from verifiable.crypto.hashing import keccak256, sha256
+from verifiable.crypto.hashing import keccak256, parse_json, sha256
 from verifiable.errors import InputError, LockError
 from verifiable.solidity.standard import Artifact
 from verifiable.types import Address
@@ -100,11 +100,9 @@ def read_report(folder: Path) -> dict[str, Any]:
     """
     path = folder / REPORT
     try:
-        report = json.loads(path.read_bytes())
+        report = parse_json(path.read_bytes(), what=REPORT)
     except OSError as e:
         raise InputError(f"`{folder}` is no emitted folder: {e.strerror or e}") from e
-    except ValueError as e:  # neither UTF-8 nor JSON
-        raise InputError(f"`{path}` is not JSON: {e}") from e
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         raise InputError(f"`{path}` is not of schema {SCHEMA}")
     return report

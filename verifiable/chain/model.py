@@ -6,7 +6,7 @@ from verifiable.bundle import Bundle
 from verifiable.chain.spec import EmissionSpec, PartSpec, Vector
 from verifiable.crypto.felt import felt_from_ezkl
 from verifiable.errors import StatementRejectedError
-from verifiable.proofs.ezkl.system import KEY_MATERIAL, PLAIN, REUSABLE
+from verifiable.proofs.ezkl.files import KEY_MATERIAL, PLAIN, REUSABLE
 from verifiable.proofs.locked import LockedPart, from_lock
 from verifiable.receipt import Receipt
 from verifiable.solidity.standard import EvmVersion

@@ -102,7 +102,16 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return result
 
 
-def _check_nesting(text: str) -> None:
+def check_nesting(text: str) -> None:
+    """Refuse JSON so deep that a parser would overrun the C stack.
+
+    py_ecc raises Python's recursion limit, after which ``json`` no longer guards itself.
+
+    Raises
+    ------
+    ValueError
+        If `text` is nested more than `MOST_NESTING` levels deep.
+    """
     depth = 0
     for token in _TOKEN.finditer(text):
         match token[0]:
@@ -138,8 +147,7 @@ def parse_json(data: bytes, *, what: str) -> Json:
     """
     try:
         text = data.decode()
-        # py_ecc raises Python's recursion limit so far that json would overrun the C stack.
-        _check_nesting(text)
+        check_nesting(text)
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except ValueError as e:
         raise EncodingError(f"{what} is not JSON: {e}") from e

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from verifiable.crypto.hashing import check_nesting
 from verifiable.errors import TensorError
 
 Array = NDArray[Any]
@@ -122,8 +123,10 @@ def parse_json(data: bytes) -> dict[str, Array] | list[Array]:
     {'features': array([[1. , 2.5]])}
     """
     try:
+        text = data.decode()
+        check_nesting(text)
         document = json.loads(
-            data, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=float
+            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=float
         )
     except (ValueError, RecursionError) as error:
         raise TensorError("not JSON: " + " ".join(str(error).split())[:200]) from error

@@ -26,7 +26,8 @@ from verifiable.expectation import Expectation, Expected, ExpectedPart
 from verifiable.frontend.export import signature_of
 from verifiable.frontend.inputs import bind_input, read_arrays
 from verifiable.proofs import halo2
-from verifiable.proofs.ezkl.system import PLAIN, VERIFYING_KEY, Ezkl, read_circuit
+from verifiable.proofs.ezkl.files import PLAIN, VERIFYING_KEY, read_circuit
+from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.halo2 import VerifyingKey
 from verifiable.proofs.instances import check_joints, known_instances, read_outputs
 from verifiable.proofs.locked import LockedCircuits, LockedPart, from_lock

@@ -24,7 +24,8 @@ from verifiable.frontend.inputs import sample
 from verifiable.frontend.split import Part, boundaries, cut, links
 from verifiable.proofs import srs_store
 from verifiable.proofs.ezkl import tuner
-from verifiable.proofs.ezkl.system import PROVERS_ONLY, VERIFYING_KEY, Ezkl
+from verifiable.proofs.ezkl.files import PROVERS_ONLY, VERIFYING_KEY
+from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.locked import FOLDER, SRS_VERIFIER, LockedCircuits, LockedPart, to_lock
 from verifiable.proofs.protocol import (
     HASH_ABOVE,

@@ -26,7 +26,7 @@ from verifiable.crypto.strict import (
     shown,
 )
 from verifiable.errors import EncodingError, LockError
-from verifiable.proofs.ezkl.system import MODEL, PLAIN, SETTINGS, VERIFYING_KEY
+from verifiable.proofs.ezkl.files import MODEL, PLAIN, SETTINGS, VERIFYING_KEY
 from verifiable.proofs.protocol import (
     InputVisibility,
     OutputVisibility,

@@ -13,7 +13,8 @@ from verifiable.claim import Claim, EzklPart, EzklSubject, Header
 from verifiable.crypto.signatures import SigningKey
 from verifiable.errors import InputError
 from verifiable.frontend.inputs import check_covers
-from verifiable.proofs.ezkl.system import Ezkl, read_circuit
+from verifiable.proofs.ezkl.files import read_circuit
+from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.instances import check_joints
 from verifiable.proofs.locked import LockedCircuits, from_lock
 from verifiable.proofs.protocol import Limits, Observer, Proof, Tensors, Usage, ignore

@@ -16,11 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from verifiable.crypto.felt import felt_from_ezkl, felt_to_ezkl
+from verifiable.crypto.felt import felt_from_ezkl
 from verifiable.crypto.hashing import sha256
 from verifiable.engines.ort import run_samples
 from verifiable.errors import (
@@ -33,7 +32,19 @@ from verifiable.errors import (
 )
 from verifiable.frontend.export import signature_of
 from verifiable.frontend.signature import Signature
-from verifiable.proofs.ezkl import cost, tuner
+from verifiable.proofs.ezkl import tuner
+from verifiable.proofs.ezkl.files import (
+    COMPILED,
+    KEY_MATERIAL,
+    MODEL,
+    PLAIN,
+    PROVING_KEY,
+    REUSABLE,
+    SETTINGS,
+    VERIFYING_KEY,
+    proof_json,
+    read_outputs,
+)
 from verifiable.proofs.ezkl.process import StageResult, run_stage, stage_path
 from verifiable.proofs.ezkl.settings import Candidate, canonical_bytes, layout, parse_settings
 from verifiable.proofs.protocol import (
@@ -50,12 +61,6 @@ from verifiable.proofs.protocol import (
 from verifiable.proofs.statement import Layout
 from verifiable.storage import write_file
 from verifiable.types import Felt
-
-MODEL, SETTINGS, COMPILED = "model.onnx", "settings.json", "circuit.ezkl"
-PROVING_KEY, VERIFYING_KEY = "pk", "vk"
-PLAIN, REUSABLE, KEY_MATERIAL = "verifier.sol", "reusable.sol", "vka"
-PROVERS_ONLY = frozenset({COMPILED, PROVING_KEY})
-"""Files of a circuit that only proving needs."""
 
 _VERIFY_LIMITS = Limits(memory=8 << 30, seconds=600)
 
@@ -265,7 +270,7 @@ class Ezkl:
         return Proof(
             instances=instances,
             data=data,
-            outputs=_outputs(circuit.layout, outputs),
+            outputs=read_outputs(circuit.layout, outputs),
             usage=_usage(made),
         )
 
@@ -282,7 +287,7 @@ class Ezkl:
         with tempfile.TemporaryDirectory(prefix="verifiable-run-") as scratch:
             witness = Path(scratch) / "witness.json"
             self._witness(circuit, tensors, witness, limits)
-            return _outputs(circuit.layout, json.loads(witness.read_bytes())["outputs"])
+            return read_outputs(circuit.layout, json.loads(witness.read_bytes())["outputs"])
 
     def weights(
         self, circuit: Circuit, srs: Path, tensors: Tensors, limits: Limits
@@ -342,7 +347,7 @@ class Ezkl:
         folder = circuit.folder
         with tempfile.TemporaryDirectory(prefix="verifiable-verify-") as scratch:
             path = Path(scratch) / "proof.json"
-            path.write_bytes(_proof_json(instances, proof))
+            path.write_bytes(proof_json(instances, proof))
             try:
                 self._run(
                     "verify",
@@ -378,27 +383,6 @@ class Ezkl:
         )
 
 
-def read_circuit(folder: Path, layout_: Layout) -> Circuit:
-    """The circuit that lies in `folder`, whose files have been checked against a LOCK.
-
-    Raises
-    ------
-    EncodingError
-        If the settings are not what we write.
-    """
-    raw, model = (folder / SETTINGS).read_bytes(), (folder / MODEL).read_bytes()
-    settings = parse_settings(raw)
-    return Circuit(
-        folder=folder,
-        onnx=sha256(model),
-        settings=sha256(raw),
-        layout=layout_,
-        inputs=tuple(spec.name for spec in signature_of(model).inputs),
-        k=int(settings["run_args"]["logrows"]),
-        estimate=cost.estimate(settings, error=0.0),
-    )
-
-
 def _layout(settings: bytes, policy: Policy, signature: Signature) -> Layout:
     return layout(
         parse_settings(settings),
@@ -408,30 +392,7 @@ def _layout(settings: bytes, policy: Policy, signature: Signature) -> Layout:
     )
 
 
-def _outputs(layout_: Layout, outputs: Sequence[Sequence[str]]) -> Tensors:
-    slots = layout_.of("output")
-    return {
-        slot.name: tuner.felts_to_floats(felts, slot.scale).astype(np.float32).reshape(slot.shape)
-        for slot, felts in zip(slots, outputs, strict=True)
-    }
-
-
 def _usage(result: StageResult) -> Usage:
     return Usage(
         seconds=result.seconds, cpu_seconds=result.cpu_seconds, peak_memory=result.peak_memory
     )
-
-
-def _proof_json(instances: Sequence[Felt], proof: bytes) -> bytes:
-    """A proof file as ezkl reads it; what it would only print is left empty."""
-    value: dict[str, Any] = {
-        "protocol": None,
-        "instances": [[felt_to_ezkl(x) for x in instances]],
-        "proof": list(proof),
-        "hex_proof": "0x" + proof.hex(),
-        "split": None,
-        "pretty_public_inputs": None,
-        "timestamp": None,
-        "version": None,
-    }
-    return json.dumps(value).encode()
