@@ -171,9 +171,6 @@ def test_nothing_is_left_of_an_emission_that_failed(
     assert list(tmp_path.iterdir()) == []
 
 
-# Specs --------------------------------------------------------------------------------------------
-
-
 def part(**changes: object) -> PartSpec:
     return replace(circuit("second").part, **changes)  # type: ignore[arg-type]
 
@@ -262,9 +259,6 @@ def test_a_tensors_name_cannot_leave_its_comment() -> None:
     )
     assert "function model() {}" not in text
     assert text.isascii()
-
-
-# Foundry ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -33,8 +33,8 @@ from verifiable.errors import (
     StageTimeoutError,
 )
 from verifiable.proofs.compile import compile_model
-from verifiable.proofs.ezkl.process import run_stage, stage_path
 from verifiable.proofs.ezkl.files import read_circuit
+from verifiable.proofs.ezkl.process import run_stage, stage_path
 from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.protocol import Limits, StageEvent
 from verifiable.proofs.prove import prove

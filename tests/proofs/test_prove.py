@@ -38,8 +38,8 @@ from verifiable.errors import (
 from verifiable.frontend.export import signature_of
 from verifiable.frontend.inputs import bind_input
 from verifiable.proofs.compile import compile_model
-from verifiable.proofs.ezkl.process import run_stage, stage_path
 from verifiable.proofs.ezkl.files import read_circuit
+from verifiable.proofs.ezkl.process import run_stage, stage_path
 from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.ezkl.tuner import write_ezkl_data
 from verifiable.proofs.instances import read_outputs
