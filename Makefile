@@ -8,7 +8,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 CONTRACTS := verifiable/contracts
-# One process tree at a time proves; two cores are what CI has.
+# Development SRS files and the like, kept between runs of the tests.
 export VERIFIABLE_TEST_CACHE ?= $(CURDIR)/.cache/tests
 
 .PHONY: setup demo test test-slow check bench clean
@@ -40,10 +40,10 @@ demo: setup
 
 # What CI runs: static checks, then every test that takes seconds.
 test: check
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -m "not slow and not gpu"
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: setup
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -m "slow and not gpu"
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -m "slow and not gpu"
 
 check: setup
 	$(BIN)/ruff check .
