@@ -5,6 +5,8 @@ insecure one is made by `insecure_srs`, for development: whoever made it can pro
 """
 
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 from verifiable.crypto.srs import Srs, check_pairing, identify
@@ -77,13 +79,15 @@ def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
             return path
     with storage_errors(srs_folder()):
         srs_folder().mkdir(parents=True, exist_ok=True)
-    fresh = srs_folder() / f".fresh-{k}.partial"
+        # A folder of its own: two processes may want the same level at once.
+        scratch = Path(tempfile.mkdtemp(prefix=".fresh-", dir=srs_folder()))
+    fresh = scratch / f"{k}.partial"
     try:
         args = {"srs_path": stage_path(fresh), "logrows": k}
         run_stage("srs", args, limits=limits, observer=observer)
         return _add(fresh, identify(fresh))
     finally:
-        fresh.unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def ceremony_srs(k: int) -> Path:
