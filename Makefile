@@ -40,7 +40,7 @@ demo: setup
 
 # What CI runs: static checks, then every test that takes seconds.
 test: check
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -n 2 --dist loadfile -m "not slow and not gpu"
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -m "not slow and not gpu"
 
 test-slow: setup
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -m "slow and not gpu"
