@@ -47,9 +47,10 @@ def test_ci_runs_nothing_but_make() -> None:
 def test_the_interpreter_it_finds_runs_and_is_one_we_support() -> None:
     # A name on the path may be a shim of a version manager with no version behind it.
     command = f"echo-python:\n\t@echo $(PYTHON)\ninclude {ROOT / 'Makefile'}\n"
+    # Under `make test` this make is a child, and would tell which folder it enters.
     done = subprocess.run(
-        ["make", "-f", "-", "echo-python"], input=command, cwd=ROOT, capture_output=True,
-        text=True, check=True,
+        ["make", "--no-print-directory", "-f", "-", "echo-python"], input=command, cwd=ROOT,
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
     python = done.stdout.strip()
     told = subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout
