@@ -3,6 +3,8 @@
 * VerifiableError
   x InputError (2)              what you handed over is malformed; fix it and call again
     - ModelError                  an ONNX or torch model we must not or cannot take
+    - UnsupportedError            an operator, or a use of one, that has no canonical meaning
+    - GraphError                  a graph breaks a rule of ``graph.check``
     - TensorError                 an input tensor of the wrong name, shape, dtype or range
     - EncodingError               bytes that are not the canonical encoding of anything
     - PolicyError                 no settings satisfy what was asked for
@@ -11,6 +13,7 @@
     - StatementRejectedError      a receipt says something else than what was expected
     - SignatureRejectedError      a signature is not the provider's
     - SrsRejectedError            an SRS file is not what it claims to be
+    - OpeningRejectedError        a Merkle opening does not lead to the root
   x HostError (4)               nothing is known to be wrong; this machine cannot check it
     - MissingDependencyError      an extra, a program or a device is absent
     - LockError                   a file of a bundle is absent or of another digest
@@ -49,6 +52,14 @@ class ModelError(InputError):
     """A model we must not or cannot take; the message names tensor and operator."""
 
 
+class UnsupportedError(InputError):
+    """An operator, or a use of one, that cannot be lowered; the message names it."""
+
+
+class GraphError(InputError):
+    """A canonical graph breaks a rule; the message names the instruction and the rule."""
+
+
 class TensorError(InputError):
     """An input tensor of the wrong name, shape, dtype or range."""
 
@@ -79,6 +90,10 @@ class SignatureRejectedError(RejectedError):
 
 class SrsRejectedError(RejectedError):
     """An SRS file is not what it claims to be."""
+
+
+class OpeningRejectedError(RejectedError):
+    """A Merkle opening does not lead to the root."""
 
 
 class HostError(VerifiableError):
