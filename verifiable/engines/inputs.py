@@ -1,0 +1,83 @@
+"""Holding what a caller hands over against what a graph asks for; every engine does it alike."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from verifiable.errors import TensorError
+from verifiable.graph.check import input_types
+from verifiable.graph.ir import Array, Const, Graph, Index, TensorType, Weights, places
+from verifiable.ops import check_values, dtype_of
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Check the inputs of a run.
+
+    Parameters
+    ----------
+    graph : Graph
+    inputs : mapping of str to array
+
+    Returns
+    -------
+    dict of str to array
+        C-contiguous, in the order of the graph.
+
+    Raises
+    ------
+    TensorError
+        If an input is absent, unknown, of another shape or dtype, or holds a NaN other than
+        0x7fc00000 or a bool other than 0 and 1.
+    """
+    wanted = input_types(graph)
+    names = ", ".join(f"`{name}` {kind}" for name, kind in wanted.items()) or "none"
+    for name in inputs:
+        if name not in wanted:
+            raise TensorError(f"there is no input `{name}`", hint=f"the inputs are {names}")
+    for name, kind in wanted.items():
+        if name not in inputs:
+            raise TensorError(f"input `{name}` is absent, wanted {kind}")
+        _check_type(f"input `{name}`", inputs[name], kind)
+        check_values(name, inputs[name])
+    return {name: _contiguous(inputs[name]) for name in wanted}
+
+
+def check_weights(graph: Graph, weights: Weights) -> dict[Index, Array]:
+    """Check the elements of a graph's Consts, but for their roots, which cost a hash.
+
+    Returns
+    -------
+    dict of Index to array
+        C-contiguous, by place.
+
+    Raises
+    ------
+    TensorError
+        If one is absent, of another shape or dtype, or holds an element that is not canonical.
+    """
+    found = {}
+    for place in places(graph, Const):
+        if place not in weights:
+            raise TensorError(f"the elements of Const {place} are absent")
+        _check_type(f"Const {place}", weights[place], graph.instructions[place].type)
+        check_values(f"Const {place}", weights[place])
+        found[place] = _contiguous(weights[place])
+    return found
+
+
+def _contiguous(array: Array) -> Array:
+    # np.ascontiguousarray would give a scalar an axis.
+    return np.asarray(array, order="C")
+
+
+def _check_type(what: str, array: Array, wanted: TensorType) -> None:
+    if not isinstance(array, np.ndarray):
+        raise TensorError(f"{what} is a {type(array).__name__}, wanted a NumPy array")
+    dtype = dtype_of(array)
+    if dtype is not wanted.dtype:
+        raise TensorError(
+            f"{what} is {array.dtype}, wanted {wanted.dtype.numpy}",
+            hint=f"convert it: x.astype('{wanted.dtype.numpy}')",
+        )
+    if array.shape != wanted.shape:
+        raise TensorError(f"{what} has shape {list(array.shape)}, wanted {list(wanted.shape)}")
