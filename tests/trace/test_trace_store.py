@@ -1,0 +1,188 @@
+"""A run on disk: whole or absent, of the size it said, and read back at random."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graph_zoo import LONG, Case, case, cases
+from hypothesis import given
+from trace_runs import committed, flipped, stored, tensors_of
+
+from verifiable.crypto.hashing import canonical_json
+from verifiable.engines.reference import Reference
+from verifiable.errors import (
+    EncodingError,
+    InputError,
+    OpeningRejectedError,
+    StorageError,
+    TensorError,
+)
+from verifiable.graph.commitment import model_header, trace_slots
+from verifiable.graph.ir import Const, Graph, Index, Input, TensorType
+from verifiable.graph.layout import layout
+from verifiable.graph.vocabulary import DType
+from verifiable.trace.opening import check_trace_leaf, check_trace_row
+from verifiable.trace.store import INDEX, TENSORS, estimate, open_trace, store_run
+
+SEEDS = [*range(12)]
+
+
+def size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_tensor_is_read_back(seed: int, tmp_path: Path) -> None:
+    one = case(seed, extents=LONG if seed % 2 else (0, 1, 2, 3, 5), most=1500)
+    path = tmp_path / "trace"
+    made = stored(one, path)
+    found = open_trace(path, one.graph)
+    assert found.trace == made.trace == committed(one)
+    found.check()
+    for i, tensor in enumerate(tensors_of(one)):
+        if not isinstance(one.graph.instructions[i], Const):
+            again = found.tensor(Index(i))
+            assert (again.dtype, again.shape) == (tensor.dtype, tensor.shape)
+            assert again.tobytes() == tensor.tobytes()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_estimate_is_exact_and_comes_first(seed: int, tmp_path: Path) -> None:
+    one = case(seed)
+    wanted = estimate(one.graph)
+    stored(one, tmp_path / "trace")
+    assert size_of(tmp_path / "trace") == wanted
+
+
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_leaves_and_rows_open_from_disk(seed: int, tmp_path: Path) -> None:
+    one = case(seed, steps=4, extents=LONG, most=1500)
+    found = stored(one, tmp_path / "trace")
+    header, slots = model_header(one.graph), trace_slots(one.graph)
+    for i, instruction in enumerate(one.graph.instructions):
+        plan = layout(instruction.type)
+        if not isinstance(instruction, Const) and plan.leaves:
+            leaf, row = plan.leaves - 1, plan.rows - 1
+            check_trace_leaf(
+                found.trace.root, header, slots[i], instruction.type, leaf,
+                found.open_leaf(Index(i), leaf),
+            )  # fmt: skip
+            check_trace_row(
+                found.trace.root, header, slots[i], instruction.type, row,
+                found.open_row(Index(i), row),
+            )  # fmt: skip
+
+
+def test_opening_a_trace_reads_no_tensor(tmp_path: Path) -> None:
+    kind = TensorType(DType.F32, (1 << 20,))
+    graph = Graph(instructions=(Input(type=kind),), inputs=("x",), outputs=(("y", Index(0)),))
+    runner = Reference().prepare(graph, {})
+    path = tmp_path / "trace"
+    store_run(path, graph, runner, {"x": np.zeros(kind.shape, np.float32)})
+    found = open_trace(path, graph)
+    assert isinstance(found.data, np.memmap)
+    assert isinstance(found.mapped(Index(0)), np.memmap)
+
+
+def test_a_failed_run_leaves_nothing(tmp_path: Path) -> None:
+    one = next(one for one in map(case, range(99)) if one.inputs)
+    runner = Reference().prepare(one.graph, one.weights)
+    with pytest.raises(TensorError):
+        store_run(tmp_path / "trace", one.graph, runner, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "trace").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        stored(case(0), tmp_path / "trace")
+    with pytest.raises(StorageError, match="cannot write"):
+        stored(case(0), tmp_path / "absent" / "trace")
+
+
+def damaged(path: Path, change: object) -> None:
+    """Write another value into the index."""
+    value = json.loads((path / INDEX).read_bytes())
+    assert isinstance(change, dict)
+    (path / INDEX).write_bytes(canonical_json({**value, **change}))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"schema": "verifiable/trace/2"}, "schema is"),
+        ({"semantics": "canon/2"}, "semantics is"),
+        ({"extra": 1}, "unknown field `extra`"),
+        ({"roots": []}, "0 roots, wanted"),
+        ({"roots": 1}, "roots is not a list"),
+        ({"trace": "0x" + "00" * 32}, "the roots make the trace"),
+        ({"model": "0x00"}, "model has 1 bytes"),
+    ],
+)
+def test_a_damaged_index_is_refused(
+    change: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    one = case(3)
+    stored(one, tmp_path / "trace")
+    damaged(tmp_path / "trace", change)
+    with pytest.raises(EncodingError, match=complaint):
+        open_trace(tmp_path / "trace", one.graph)
+
+
+def test_roots_stand_at_every_tensor_but_the_consts(tmp_path: Path) -> None:
+    one = next(one for one in map(case, range(99)) if one.weights and one.inputs)
+    path = tmp_path / "trace"
+    stored(one, path)
+    roots = json.loads((path / INDEX).read_bytes())["roots"]
+    const, other = next(iter(one.weights)), next(i for i, r in enumerate(roots) if r)
+    for place, value in ((const, roots[other]), (other, None)):
+        changed = [*roots]
+        changed[place] = value
+        damaged(path, {"roots": changed})
+        with pytest.raises(EncodingError, match=rf"roots\[{place}\]"):
+            open_trace(path, one.graph)
+
+
+def test_a_trace_of_another_graph_is_refused(tmp_path: Path) -> None:
+    stored(case(3), tmp_path / "trace")
+    with pytest.raises(InputError, match="the trace is of the model"):
+        open_trace(tmp_path / "trace", case(4).graph)
+
+
+@pytest.mark.parametrize("file", [INDEX, TENSORS])
+def test_an_absent_file_is_named(file: str, tmp_path: Path) -> None:
+    stored(case(3), tmp_path / "trace")
+    (tmp_path / "trace" / file).unlink()
+    with pytest.raises(StorageError, match="cannot read the trace"):
+        open_trace(tmp_path / "trace", case(3).graph)
+
+
+def test_a_file_of_another_length_is_refused(tmp_path: Path) -> None:
+    stored(case(3), tmp_path / "trace")
+    with (tmp_path / "trace" / TENSORS).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(EncodingError, match="bytes, wanted"):
+        open_trace(tmp_path / "trace", case(3).graph)
+
+
+def test_a_changed_byte_is_found_by_its_tensor(tmp_path: Path) -> None:
+    one = case(3)
+    found = stored(one, tmp_path / "trace")
+    path = tmp_path / "trace" / TENSORS
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    for index in range(len(one.graph.instructions)):
+        start, stop = found.offsets[index : index + 2]
+        if start < stop:
+            path.write_bytes(flipped(data, stop - 1).tobytes())
+            with pytest.raises(OpeningRejectedError, match=rf"instruction {index}, .* have root"):
+                open_trace(tmp_path / "trace", one.graph).check()
+    path.write_bytes(data.tobytes())
+    open_trace(tmp_path / "trace", one.graph).check()
+
+
+@given(one=cases(steps=2))
+def test_the_estimate_holds_data_and_roots(one: Case) -> None:
+    data = sum(i.type.nbytes for i in one.graph.instructions if not isinstance(i, Const))
+    count = sum(not isinstance(i, Const) for i in one.graph.instructions)
+    assert data + 66 * count < estimate(one.graph) < data + 80 * len(one.graph.instructions) + 400
