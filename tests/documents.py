@@ -1,8 +1,10 @@
 """Claims, expectations and receipts for the tests of documents."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from verifiable.claim import Claim, EzklPart, EzklSubject, Header
+from verifiable.claim import CanonClaim, CanonSubject, Claim, EzklPart, EzklSubject, Header
 from verifiable.crypto.address import ZERO_ADDRESS, checksum_address
 from verifiable.crypto.felt import MODULUS
 from verifiable.crypto.signatures import SigningKey
@@ -58,7 +60,7 @@ def expected_of(
     """
     h, s = claim.header, claim.subject
     return Expected(
-        venue=h.venue,
+        venue="zk",
         semantics=h.semantics,
         provider=h.provider,
         job_id=h.job_id,
@@ -110,6 +112,11 @@ subjects = st.builds(
     parts=st.lists(parts, min_size=1, max_size=2).map(tuple),
 )
 claims = st.builds(Claim, header=headers, subject=subjects)
+canon_claims = st.builds(
+    CanonClaim,
+    header=headers.map(lambda header: replace(header, venue="optimistic")),
+    subject=st.builds(CanonSubject, model=_digests, input=_digests, output=_digests),
+)
 
 json_leaves = (
     st.none()

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from costly import costly
 from documents import CLAIM, KEY, PROOFS, VERSIONS, claims, json_values
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ RECEIPT = encode_receipt(build_receipt(CLAIM, PROOFS, VERSIONS, KEY))
 STATEMENT = json.loads(base64.b64decode(json.loads(RECEIPT)["payload"]))
 
 
-@given(claims)
+@costly(claims)
 def test_every_claim_is_valid(claim: Claim) -> None:
     CLAIM_SCHEMA.validate(claim_to_json(claim))
 
@@ -58,7 +59,7 @@ def test_a_claim_that_is_read_is_valid(path: tuple[str | int, ...], new: object)
         CLAIM_SCHEMA.validate(changed)
 
 
-@given(st.sampled_from(paths(STATEMENT)), json_values)
+@costly(st.sampled_from(paths(STATEMENT)), json_values)
 def test_a_receipt_that_is_read_is_valid(path: tuple[str | int, ...], new: object) -> None:
     changed = replaced(STATEMENT, path, new)
     with suppress(EncodingError):

@@ -50,6 +50,8 @@ _HEADER: Final = (
 _PART: Final = "EzklPart(bytes32 onnx,bytes32 settings,bytes32 vk,uint256[] instances)"
 _SUBJECT: Final = "EzklSubject(bytes32 model,bool insecureSrs,EzklPart[] parts)"
 _CLAIM: Final = "EzklClaim(Header header,EzklSubject subject)"
+_CANON_SUBJECT: Final = "CanonSubject(bytes32 model,bytes32 inputRoot,bytes32 outputRoot)"
+_CANON_CLAIM: Final = "CanonClaim(Header header,CanonSubject subject)"
 
 _SEMANTICS: Final = re.compile(r"[a-z][a-z0-9-]{0,31}/[0-9A-Za-z.+-]{1,32}\Z")
 
@@ -64,25 +66,25 @@ class Header:
         If a field has another width or range than its description says.
     """
 
-    venue: Literal["zk"]
+    venue: Literal["zk", "optimistic"]
     """Where trust comes from."""
     semantics: str
-    """What the arithmetic means: name and version, such as ``ezkl/23.0.5``."""
+    """What the arithmetic means: name and version, such as ``ezkl/23.0.5`` or ``canon/1``."""
     job_id: Bytes32
     nonce: Bytes32
     """Chosen by whoever asked; a contract accepts it once for each provider."""
     chain_id: int
     """EIP-155 id, ``0 <= chain_id < 2**53``; 0 for receipts that are only checked off chain."""
     verifier: Address
-    """The contract the claim is meant for; the zero address off chain."""
+    """The contract the claim is meant for, a verifier or a referee; the zero address off chain."""
     expiry: int
     """Last Unix second at which the claim holds, below 2**53."""
     provider: Address
     """Who ran the job and signs."""
 
     def __post_init__(self) -> None:
-        if self.venue != "zk":
-            raise EncodingError(f"header.venue is {self.venue!r}, wanted 'zk'")
+        if self.venue not in ("zk", "optimistic"):
+            raise EncodingError(f"header.venue is {self.venue!r}, wanted 'zk' or 'optimistic'")
         if not _SEMANTICS.match(self.semantics):
             raise EncodingError(
                 f"header.semantics is {self.semantics!r}, wanted a name, a slash and a version"
@@ -147,18 +149,65 @@ class EzklSubject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A header and what it is about.
+class CanonSubject:
+    """The statement that a dispute is about: the bits that a canonical graph gives.
 
-    The kinds of subject are different statements; ``kind`` keeps them apart in JSON, and their
+    Raises
+    ------
+    EncodingError
+        If a root is not 32 bytes long.
+    """
+
+    model: Sha256
+    """Root of the graph and its weights."""
+    input: Sha256
+    """Root over the roots of the input tensors."""
+    output: Sha256
+    """Root over the roots of the output tensors."""
+
+    def __post_init__(self) -> None:
+        for name in ("model", "input", "output"):
+            _check_width(getattr(self, name), f"subject.{name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A header and what ezkl proofs say.
+
+    The kinds of claim are different statements; ``kind`` keeps them apart in JSON, and their
     EIP-712 types do in what is signed.
+
+    Raises
+    ------
+    EncodingError
+        If the header is of another venue.
     """
 
     header: Header
     subject: EzklSubject
 
+    def __post_init__(self) -> None:
+        read_constant(self.header.venue, "header.venue", "zk")
 
-def claim_id(claim: Claim) -> ClaimId:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanonClaim:
+    """A header and what a canonical run gave; see `Claim`.
+
+    Raises
+    ------
+    EncodingError
+        If the header is of another venue.
+    """
+
+    header: Header
+    subject: CanonSubject
+
+    def __post_init__(self) -> None:
+        read_constant(self.header.venue, "header.venue", "optimistic")
+
+
+def claim_id(claim: Claim | CanonClaim) -> ClaimId:
     """Compute the EIP-712 digest of a claim: what the provider signs and contracts recompute.
 
     References
@@ -171,17 +220,20 @@ def claim_id(claim: Claim) -> ClaimId:
         chain_id=claim.header.chain_id,
         contract=claim.header.verifier,
     )
-    message = struct_word(
-        _CLAIM + _PART + _SUBJECT + _HEADER,
-        _header_word(claim.header),
-        _subject_word(claim.subject),
-    )
+    header = _header_word(claim.header)
+    if isinstance(claim, CanonClaim):
+        s = claim.subject
+        subject = struct_word(_CANON_SUBJECT, s.model, s.input, s.output)
+        message = struct_word(_CANON_CLAIM + _CANON_SUBJECT + _HEADER, header, subject)
+    else:
+        subject = _subject_word(claim.subject)
+        message = struct_word(_CLAIM + _PART + _SUBJECT + _HEADER, header, subject)
     return ClaimId(typed_digest(domain, message))
 
 
-def claim_to_json(claim: Claim) -> Json:
+def claim_to_json(claim: Claim | CanonClaim) -> Json:
     """Give the JSON value of a claim; the inverse of `claim_from_json`."""
-    h, s = claim.header, claim.subject
+    h = claim.header
     return {
         "schema": SCHEMA,
         "header": {
@@ -194,25 +246,36 @@ def claim_to_json(claim: Claim) -> Json:
             "expiry": h.expiry,
             "provider": h.provider,
         },
-        "subject": {
-            "kind": "ezkl",
-            "model": to_hex(s.model),
-            "insecure_srs": s.insecure_srs,
-            "parts": [
-                {
-                    "onnx": to_hex(part.onnx),
-                    "settings": to_hex(part.settings),
-                    "vk": to_hex(part.vk),
-                    "instances": [to_hex(felt_to_bytes(x)) for x in part.instances],
-                }
-                for part in s.parts
-            ],
-        },
+        "subject": _subject_to_json(claim.subject),
+    }
+
+
+def _subject_to_json(subject: EzklSubject | CanonSubject) -> Json:
+    if isinstance(subject, CanonSubject):
+        return {
+            "kind": "canon",
+            "model": to_hex(subject.model),
+            "input": to_hex(subject.input),
+            "output": to_hex(subject.output),
+        }
+    return {
+        "kind": "ezkl",
+        "model": to_hex(subject.model),
+        "insecure_srs": subject.insecure_srs,
+        "parts": [
+            {
+                "onnx": to_hex(part.onnx),
+                "settings": to_hex(part.settings),
+                "vk": to_hex(part.vk),
+                "instances": [to_hex(felt_to_bytes(x)) for x in part.instances],
+            }
+            for part in subject.parts
+        ],
     }
 
 
 def claim_from_json(value: Json, at: str = "claim") -> Claim:
-    """Read a claim from a JSON value.
+    """Read a claim of the zk venue from a JSON value; see `canon_claim_from_json` for the other.
 
     Parameters
     ----------
@@ -229,13 +292,31 @@ def claim_from_json(value: Json, at: str = "claim") -> Claim:
     fields = read_object(value, at, ("schema", "header", "subject"))
     read_constant(fields["schema"], f"{at}.schema", SCHEMA)
     return Claim(
-        header=_read_header(fields["header"], f"{at}.header"),
+        header=_read_header(fields["header"], f"{at}.header", "zk"),
         subject=_read_subject(fields["subject"], f"{at}.subject"),
     )
 
 
-def encode_claim(claim: Claim) -> bytes:
-    """Write a claim as canonical JSON; the inverse of `parse_claim`."""
+def canon_claim_from_json(value: Json, at: str = "claim") -> CanonClaim:
+    """Read a claim of the optimistic venue from a JSON value; as `claim_from_json`."""
+    fields = read_object(value, at, ("schema", "header", "subject"))
+    read_constant(fields["schema"], f"{at}.schema", SCHEMA)
+    header = _read_header(fields["header"], f"{at}.header", "optimistic")
+    at = f"{at}.subject"
+    subject = read_object(fields["subject"], at, ("kind", "model", "input", "output"))
+    read_constant(subject["kind"], f"{at}.kind", "canon")
+    return CanonClaim(
+        header=header,
+        subject=CanonSubject(
+            model=read_sha256(subject["model"], f"{at}.model"),
+            input=read_sha256(subject["input"], f"{at}.input"),
+            output=read_sha256(subject["output"], f"{at}.output"),
+        ),
+    )
+
+
+def encode_claim(claim: Claim | CanonClaim) -> bytes:
+    """Write a claim as canonical JSON; `parse_claim` and `parse_canon_claim` read it."""
     return canonical_json(claim_to_json(claim))
 
 
@@ -250,21 +331,19 @@ def parse_claim(data: bytes) -> Claim:
     return claim_from_json(parse_canonical_json(data, what="claim"))
 
 
-def _read_header(value: Json, at: str) -> Header:
+def parse_canon_claim(data: bytes) -> CanonClaim:
+    """Read a claim of the optimistic venue from its canonical JSON; as `parse_claim`."""
+    return canon_claim_from_json(parse_canonical_json(data, what="claim"))
+
+
+def _read_header(value: Json, at: str, venue: Literal["zk", "optimistic"]) -> Header:
     names = (
-        "venue",
-        "semantics",
-        "job_id",
-        "nonce",
-        "chain_id",
-        "verifier",
-        "expiry",
-        "provider",
-    )
+        "venue", "semantics", "job_id", "nonce", "chain_id", "verifier", "expiry", "provider",
+    )  # fmt: skip
     fields = read_object(value, at, names)
-    read_constant(fields["venue"], f"{at}.venue", "zk")
+    read_constant(fields["venue"], f"{at}.venue", venue)
     return Header(
-        venue="zk",
+        venue=venue,
         semantics=read_text(fields["semantics"], f"{at}.semantics", most=65),
         job_id=read_bytes32(fields["job_id"], f"{at}.job_id"),
         nonce=read_bytes32(fields["nonce"], f"{at}.nonce"),
@@ -298,15 +377,8 @@ def _read_part(value: Json, at: str) -> EzklPart:
 
 
 def _header_word(header: Header) -> bytes:
-    return struct_word(
-        _HEADER,
-        string_word(header.venue),
-        string_word(header.semantics),
-        header.job_id,
-        header.nonce,
-        uint_word(header.expiry),
-        address_word(header.provider),
-    )
+    words = (string_word(header.venue), string_word(header.semantics), header.job_id, header.nonce)
+    return struct_word(_HEADER, *words, uint_word(header.expiry), address_word(header.provider))
 
 
 def _part_word(part: EzklPart) -> bytes:
@@ -315,12 +387,8 @@ def _part_word(part: EzklPart) -> bytes:
 
 
 def _subject_word(subject: EzklSubject) -> bytes:
-    return struct_word(
-        _SUBJECT + _PART,
-        subject.model,
-        uint_word(subject.insecure_srs),
-        array_word(_part_word(part) for part in subject.parts),
-    )
+    parts = array_word(_part_word(part) for part in subject.parts)
+    return struct_word(_SUBJECT + _PART, subject.model, uint_word(subject.insecure_srs), parts)
 
 
 def _check_width(value: bytes, name: str) -> None:

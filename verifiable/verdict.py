@@ -1,0 +1,109 @@
+"""What re-execution says of a canonical claim: it stands, or the first thing that is false."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from verifiable.canon import Canon
+from verifiable.claim import CanonClaim
+from verifiable.crypto.strict import to_hex
+from verifiable.engines.protocol import Progress, Runner
+from verifiable.errors import StatementRejectedError
+from verifiable.graph.ir import Array
+from verifiable.graph.json_form import literal_text
+from verifiable.graph.vocabulary import SEMANTICS
+from verifiable.trace.commit import input_root, output_root
+from verifiable.trace.compare import Difference, replay
+from verifiable.trace.store import StoredTrace
+
+
+@dataclass(frozen=True, slots=True)
+class Upheld:
+    """Everything that was claimed was computed again, bit for bit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuted:
+    """The claim is false."""
+
+    reason: str
+    difference: Difference | None = None
+    """The first tensor of the provider's trace that is wrong, if there is one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields for a program: the instruction, the element, and both values by their bits."""
+        found: dict[str, Any] = {"reason": self.reason}
+        d = self.difference
+        if d is not None:
+            found |= {"instruction": int(d.instruction), "element": d.element}
+            found |= {"position": list(d.position)}
+            if d.claimed is not None and d.computed is not None:
+                found |= {"claimed": literal_text(d.claimed), "computed": literal_text(d.computed)}
+        return found
+
+
+Verdict = Upheld | Refuted
+
+
+def adjudicate(
+    claim: CanonClaim,
+    canon: Canon,
+    runner: Runner,
+    inputs: Mapping[str, Array],
+    *,
+    trace: StoredTrace | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Run a claim again.
+
+    0. The claim is of the machine's semantics and of this model.
+    1. It is about these inputs.
+    2. The outputs have the root that it names.
+    3. With a trace: its outputs are the claim's, and every tensor has the root that it says.
+
+    Parameters
+    ----------
+    claim : CanonClaim
+    canon : Canon
+        The model, from a source that the caller trusts.
+    runner : Runner
+        That model on any engine.
+    inputs : mapping of str to array
+        The job's, from a source that the caller trusts.
+    trace : StoredTrace, optional
+        What the provider served; tells where it is wrong.
+    progress : Progress, optional
+
+    Raises
+    ------
+    StatementRejectedError
+        If step 0 or 1 fails: the claim is about something else, and says nothing of this job.
+    TensorError
+        If the inputs do not fit the model.
+    """
+    graph = canon.graph
+    _same("semantics", claim.header.semantics, SEMANTICS)
+    _same("model root", to_hex(claim.subject.model), to_hex(canon.model))
+    _same("input root", to_hex(claim.subject.input), to_hex(input_root(graph, inputs)))
+    if trace is not None:
+        difference = replay(graph, trace, runner, inputs, progress=progress)
+        if difference is not None:
+            return Refuted(reason=difference.text(graph), difference=difference)
+        # The trace is what the model gives, so its outputs are the true ones.
+        return _outputs(claim, trace.trace.sections.output)
+    outputs = runner.run(inputs, progress=progress)
+    return _outputs(claim, output_root(graph, outputs))
+
+
+def _outputs(claim: CanonClaim, computed: bytes) -> Verdict:
+    if claim.subject.output == computed:
+        return Upheld()
+    return Refuted(
+        reason=f"the outputs have root {to_hex(computed)}, claimed is "
+        f"{to_hex(claim.subject.output)}"
+    )
+
+
+def _same(what: str, got: object, wanted: object) -> None:
+    if got != wanted:
+        raise StatementRejectedError(f"{what} is {got}, wanted {wanted}")
