@@ -4,13 +4,13 @@
 is checked first at every use, so that a key of another version or a changed file is named before
 anything obscure happens. A bundle's identity is the digest of its LOCK.
 
-The lock has parts, each the business of one layer above: ``zk`` belongs to
-``verifiable.proofs``. Files are marked with what they are for, so that a copy without the
+The lock has parts, each the business of one module above: ``zk`` belongs to
+``verifiable.proofs``, ``canon`` to ``verifiable.canon``. Files are marked with what they are for, so that a copy without the
 proving keys still verifies.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +27,9 @@ SCHEMA = "verifiable/lock/1"
 LOCK_NAME = "LOCK.json"
 
 Purpose = Literal["verify", "prove"]
+
+PartWriter = Callable[[Path], Mapping[str, Any]]
+"""Writes the files of one part into a bundle's folder, and returns its entry in the lock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,9 @@ from verifiable.storage import check_new, write_file
 
 if TYPE_CHECKING:
     from verifiable.crypto.signatures import SigningKey
+    from verifiable.engines.protocol import Engine, Progress, RegionDone
+    from verifiable.frontend.lower import Lowered
+    from verifiable.proofs.divide import Cuts
     from verifiable.proofs.protocol import Limits, Observer, Policy, Tensors
 
 _MOST_GIB = 1 << 20
@@ -32,10 +37,15 @@ def add_output_arguments(parser: argparse.ArgumentParser, default: object) -> No
         parser.add_argument(*names, action="store_true", default=default, help=text)
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, *, data_optional: bool = False) -> None:
     """Declare what `plan` and `compile` read and obey."""
     parser.add_argument("model", type=Path, help="ONNX file")
-    parser.add_argument("data", type=Path, help="calibration data: .npz, .npy or JSON")
+    parser.add_argument(
+        "data",
+        type=Path,
+        nargs="?" if data_optional else None,
+        help="calibration data: .npz, .npy or JSON",
+    )
     parser.add_argument(
         "--dim", action="append", default=[], metavar="NAME=SIZE", help="size of a dynamic axis"
     )
@@ -53,7 +63,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", choices=("public", "hashed"), default="public")
     parser.add_argument("--gas", type=int, help="most gas a verification may cost")
     parser.add_argument("--deadline", type=float, default=3600, help="seconds a proof may take")
-    parser.add_argument("--parts", type=int, default=1, help="cut the model into this many parts")
+    parser.add_argument(
+        "--parts",
+        type=_parts,
+        default=1,
+        metavar="N",
+        help="prove the model in this many parts; `auto`: as --memory demands",
+    )
     parser.add_argument(
         "--cut", action="append", default=[], metavar="TENSOR", help="cut the model at this tensor"
     )
@@ -61,6 +77,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings", type=Path, help="settings printed by `plan --json`; nothing is swept then"
     )
     add_limit_arguments(parser)
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where arithmetic happens; the bits are the same everywhere."""
+    parser.add_argument("--device", help="cpu, cuda:0 or reference (cpu)")
+    parser.add_argument("--threads", type=int, help="threads of the cpu engine (all cores)")
 
 
 def add_limit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,8 +118,36 @@ def read_model(args: argparse.Namespace) -> tuple[bytes, "Tensors"]:
     from verifiable.frontend.export import load_model, signature_of
     from verifiable.frontend.inputs import bind_samples, read_arrays
 
-    model = load_model(args.model, dims=_dims(args.dim))
+    model = load_model(args.model, dims=dims_of(args.dim))
     return model, bind_samples(read_arrays(args.data), signature_of(model))
+
+
+def lowered(path: Path, sizes: Mapping[str, int]) -> "Lowered":
+    """The model as a canonical graph, or what was refused of it."""
+    from verifiable.frontend.files import parse_model
+    from verifiable.frontend.lower import lower_model
+
+    return lower_model(parse_model(read_bytes(path), folder=path.parent), sizes=sizes)
+
+
+def engine_of(args: argparse.Namespace, console: Console) -> "Engine":
+    """The engine that `add_engine_arguments` describe."""
+    from verifiable.engines.choice import choose
+
+    if args.threads is not None and args.threads < 1:
+        raise InputError(f"--threads must be 1 or more, got {args.threads}")
+    return choose(args.device, console.tell, threads=args.threads)
+
+
+def regions_of(console: Console) -> "Progress":
+    """Progress of a run that shows on `console`."""
+    started = time.monotonic()
+
+    def show(event: "RegionDone", /) -> None:
+        done = f"{event.label} ({event.number + 1} of {event.of})"
+        console.event("run", done, time.monotonic() - started)
+
+    return show
 
 
 def policy_of(args: argparse.Namespace, model: bytes, data: "Tensors") -> "Policy":
@@ -130,15 +180,24 @@ def policy_of(args: argparse.Namespace, model: bytes, data: "Tensors") -> "Polic
     )
 
 
-def cuts_of(args: argparse.Namespace, model: bytes) -> tuple[str, ...]:
-    """Tensors to cut the model at."""
-    from verifiable.proofs.compile import even_cuts
+def cuts_of(
+    args: argparse.Namespace, model: bytes, data: "Tensors", policy: "Policy", console: Console
+) -> "Cuts":
+    """Where to cut the model."""
+    from verifiable.proofs.divide import Cuts, find_cuts
 
-    if args.cut and args.parts > 1:
+    if args.cut and args.parts != 1:
         raise InputError("--cut and --parts exclude each other")
-    if args.parts < 1:
+    if args.parts is not None and args.parts < 1:
         raise InputError(f"--parts must be 1 or more, got {args.parts}")
-    return tuple(args.cut) or even_cuts(model, args.parts)
+    if args.cut:
+        return Cuts(at=tuple(args.cut))
+    return find_cuts(model, data, policy, args.parts, observer_of(console))
+
+
+def _parts(text: str) -> int | None:
+    """Number of parts; None for ``auto``."""
+    return None if text == "auto" else int(text)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -183,7 +242,8 @@ def signing_key(keystore: Path | None) -> "SigningKey":
     return load_key(keystore, os.environ, prompt=ask if sys.stdin.isatty() else None)
 
 
-def _dims(words: list[str]) -> dict[str, int]:
+def dims_of(words: list[str]) -> dict[str, int]:
+    """Sizes of dynamic axes from ``NAME=SIZE`` words."""
     dims = {}
     for word in words:
         name, _, size = word.partition("=")

@@ -1,16 +1,21 @@
-"""``verifiable compile``: make a bundle from a model and calibration data."""
+"""``verifiable compile``: make a bundle from a model, for one venue or both."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from verifiable.cli import common
 from verifiable.cli.exits import Exit
 from verifiable.cli.output import Console
+from verifiable.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from verifiable.bundle import PartWriter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    common.add_model_arguments(parser)
+    common.add_model_arguments(parser, data_optional=True)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the new bundle")
     parser.add_argument(
         "--insecure-srs",
@@ -20,19 +25,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> Exit:
-    """Compile and say what came out."""
-    from verifiable.proofs.compile import compile_model
+    """Compile and say what came out.
+
+    The canonical graph is always wanted; with calibration data there are circuits and keys too,
+    and a model that only they can take is still compiled, with a warning.
+    """
     from verifiable.storage import check_new
 
     check_new(args.out)
+    if args.data is None:
+        return _canonical(args, console)
+    canon = _canon_part(args)
+    if isinstance(canon, UnsupportedError):
+        console.tell(f"warning: no canonical graph, for proofs alone: {canon}")
+        return _circuits(args, console, {})
+    return _circuits(args, console, {"canon": canon})
+
+
+def _canon_part(args: argparse.Namespace) -> "PartWriter | UnsupportedError":
+    from verifiable.canon import part_of
+
+    lowered = common.lowered(args.model, common.dims_of(args.dim))
+    if lowered.graph is None:
+        return lowered.error()
+    return part_of(lowered.graph, lowered.weights)
+
+
+def _canonical(args: argparse.Namespace, console: Console) -> Exit:
+    from verifiable.bundle import open_bundle, write_bundle
+    from verifiable.canon import open_canon
+    from verifiable.graph.json_form import describe
+
+    part = _canon_part(args)
+    if isinstance(part, UnsupportedError):
+        raise part
+    lock: dict[str, Any] = {}
+    with write_bundle(args.out, lock, set()) as folder:
+        lock["canon"] = part(folder)
+    bundle = open_bundle(args.out, "verify")
+    facts = describe(open_canon(bundle).graph)
+    console.result("bundle", {"bundle": str(args.out), "lock": "0x" + bundle.digest.hex()} | facts)
+    console.tell("no calibration data was given, so the bundle has no circuits: `run`, not `prove`")
+    return Exit.DONE
+
+
+def _circuits(args: argparse.Namespace, console: Console, also: "dict[str, PartWriter]") -> Exit:
+    from verifiable.proofs.compile import compile_model
+
     model, data = common.read_model(args)
+    policy = common.policy_of(args, model, data)
     made = compile_model(
         model,
         data,
-        common.policy_of(args, model, data),
+        policy,
         args.out,
-        at=common.cuts_of(args, model),
+        at=common.cuts_of(args, model, data, policy, console),
         allow_insecure_srs=args.insecure_srs,
+        also=also,
         observer=common.observer_of(console),
     )
     keys = [(circuit.folder / "pk").stat().st_size for circuit in made.circuits]
@@ -41,6 +90,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
         {
             "bundle": str(args.out),
             "lock": "0x" + made.bundle.digest.hex(),
+            "model": made.bundle.lock.get("canon", {}).get("model"),
             "insecure_srs": made.bundle.part("zk")["srs"]["insecure"],
             "k": [circuit.k for circuit in made.circuits],
             "pk_bytes": keys,

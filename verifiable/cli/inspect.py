@@ -1,19 +1,27 @@
 """``verifiable inspect``: say what a file is and what it claims; nothing is verified."""
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verifiable.cli import common
 from verifiable.cli.exits import Exit
 from verifiable.cli.output import Console
-from verifiable.errors import InputError, VerifiableError
+from verifiable.errors import InputError, ModelError, VerifiableError
+
+if TYPE_CHECKING:
+    from verifiable.proofs.locked import LockedCircuits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    parser.add_argument("file", type=Path, help="bundle, receipt, ONNX model or SRS file")
+    parser.add_argument("file", type=Path, help="bundle, claim, receipt, ONNX model or SRS file")
+    parser.add_argument(
+        "--dim", action="append", default=[], metavar="NAME=SIZE", help="size of a dynamic axis"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> Exit:
@@ -24,13 +32,14 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
         return Exit.DONE
     common.read_bytes(path)
     kinds: tuple[Callable[[Path], Mapping[str, Any]], ...]
+    model = partial(_any_model, dims=args.dim)
     match path.suffix:
         case ".onnx":
-            kinds = (_model,)
+            kinds = (model,)
         case ".srs":
             kinds = (_srs,)
         case _:
-            kinds = (_receipt, _srs, _model)
+            kinds = (_receipt, _claim, _srs, model)
     reasons = []
     for kind in kinds:
         try:
@@ -41,18 +50,26 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
             reasons.append(str(e))
         else:
             return Exit.DONE
-    raise InputError(f"`{path}` is no bundle, receipt, ONNX model or SRS file: {reasons[0]}")
+    raise InputError(f"`{path}` is no bundle, claim, receipt, ONNX model or SRS file: {reasons[0]}")
 
 
 def _bundle(path: Path) -> dict[str, Any]:
     from verifiable.bundle import open_bundle
+    from verifiable.canon import open_canon
+    from verifiable.graph.json_form import describe
     from verifiable.proofs.locked import from_lock
 
     bundle = open_bundle(path, "verify")
-    circuits = from_lock(bundle)
+    found: dict[str, Any] = {"kind": "bundle", "lock": "0x" + bundle.digest.hex()}
+    if "canon" in bundle.lock:
+        found["canon"] = describe(open_canon(bundle).graph)
+    if "zk" in bundle.lock:
+        found |= _circuits(from_lock(bundle))
+    return found
+
+
+def _circuits(circuits: "LockedCircuits") -> dict[str, Any]:
     return {
-        "kind": "bundle",
-        "lock": "0x" + bundle.digest.hex(),
         "model": "0x" + circuits.model.hex(),
         "semantics": circuits.semantics,
         "insecure_srs": circuits.insecure_srs,
@@ -90,21 +107,62 @@ def _receipt(path: Path) -> dict[str, Any]:
     }
 
 
-def _model(path: Path) -> dict[str, Any]:
+def _any_model(path: Path, *, dims: list[str]) -> dict[str, Any]:
+    sizes = common.dims_of(dims)
+    return {"kind": "model"} | _coverage(path, sizes) | {"zk": _for_proofs(path, sizes)}
+
+
+def _coverage(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """What the canonical machine makes of a model: its graph, or everything it refuses."""
+    from verifiable.graph.json_form import describe
+
+    lowered = common.lowered(path, sizes)
+    refused = Counter(refusal.op for refusal in lowered.refusals)
+    report: dict[str, Any] = {
+        "operators": {
+            op: f"{count}" if not refused[op] else f"{count}, {refused[op]} refused"
+            for op, count in sorted(lowered.operators.items())
+        },
+        "covered": f"{sum(lowered.operators.values()) - len(lowered.refusals)} of "
+        f"{sum(lowered.operators.values())}",
+    }
+    if lowered.graph is not None:
+        return report | {"canon": describe(lowered.graph)}
+    return report | {
+        "canon": None,
+        "refused": [r.what + (f" (hint: {r.hint})" if r.hint else "") for r in lowered.refusals],
+    }
+
+
+def _for_proofs(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """What the proof systems make of it, or why not."""
     from verifiable.crypto.hashing import sha256
     from verifiable.frontend.export import load_model, signature_of
     from verifiable.frontend.split import boundaries
 
-    model = load_model(path)
+    try:
+        model = load_model(path, dims=sizes)
+    except ModelError as e:
+        return {"refused": str(e), "hint": e.hint}
     signature = signature_of(model)
     return {
-        "kind": "model",
         "onnx": "0x" + sha256(model).hex(),
         "inputs": [str(spec) for spec in signature.inputs],
         "outputs": [str(spec) for spec in signature.outputs],
         "parameters": signature.parameters,
         "operators": dict(signature.operators),
         "cuts": [f"{place.tensor} ({place.size})" for place in boundaries(model)],
+    }
+
+
+def _claim(path: Path) -> dict[str, Any]:
+    from verifiable.claim import claim_id, claim_to_json, parse_canon_claim
+
+    claim = parse_canon_claim(path.read_bytes())
+    return {
+        "kind": "claim, not replayed",
+        "id": "0x" + claim_id(claim).hex(),
+        "claim": claim_to_json(claim),
     }
 
 

@@ -15,9 +15,11 @@ from verifiable.storage import reason_of
 
 VERBS = {
     "plan": "predict what proving a model would cost, before anything is built",
-    "compile": "make a bundle: circuits, keys and a LOCK",
+    "compile": "make a bundle: canonical graph, circuits, keys and a LOCK",
+    "run": "run a bundle's model, bit for bit, and write the claim that it makes",
     "prove": "prove one run of a bundle's model and sign a receipt",
     "verify": "check a receipt offline against what you expect",
+    "replay": "run a claim again: it stands, or the first step that is wrong",
     "inspect": "say what a file is and what it claims; nothing is verified",
     "contract": "emit, deploy or query verifier contracts",
     "demo": "prove a real image, verify it three ways, and see forgeries refused",

@@ -23,11 +23,16 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
 
     model, data = common.read_model(args)
     policy = common.policy_of(args, model, data)
-    cuts = common.cuts_of(args, model)
+    cuts = common.cuts_of(args, model, data, policy, console)
     parts = plan_model(model, data, policy, cuts, common.observer_of(console))
     console.result(
         "plan",
-        {"venue": "zk", "cuts": list(cuts), "parts": [asdict(part) for part in parts]},
+        {
+            "venue": "zk",
+            "cuts": list(cuts.at),
+            "slices": dict(cuts.slices),
+            "parts": [asdict(part) for part in parts],
+        },
         lines(parts),
     )
     return Exit.DONE

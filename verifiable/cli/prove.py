@@ -48,6 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     check_new(args.out)  # before minutes of proving, and again when it is written
     key = common.signing_key(args.keystore)
     bundle = open_bundle(args.bundle, "prove")
+    bundle.part("zk")
     signature = signature_of((bundle.folder / "model.onnx").read_bytes())
     nonce = secrets.token_bytes(32) if args.nonce is None else common.bytes32(args.nonce, "nonce")
     proven = prove(
