@@ -234,7 +234,7 @@ def test_weights_that_nothing_binds_are_refused() -> None:
     "joint",
     [
         Joint(from_part=0, from_slot=1, to_part=1, to_slot=1),
-        Joint(from_part=0, from_slot=0, to_part=1, to_slot=0),
+        Joint(from_part=0, from_slot=0, to_part=1, to_slot=1),
         Joint(from_part=0, from_slot=5, to_part=1, to_slot=0),
         Joint(from_part=0, from_slot=1, to_part=2, to_slot=0),
         Joint(from_part=-1, from_slot=1, to_part=1, to_slot=0),
@@ -244,6 +244,12 @@ def test_weights_that_nothing_binds_are_refused() -> None:
 def test_a_joint_that_does_not_fit_is_refused(joint: Joint) -> None:
     with pytest.raises(InputError, match="joint"):
         replace(spec("split"), joints=(joint,))
+
+
+def test_an_input_that_two_slices_read_is_one_input_of_the_model() -> None:
+    shared = Joint(from_part=0, from_slot=0, to_part=1, to_slot=0)
+    tied = replace(spec("split"), joints=(shared,))
+    assert [part for part, _ in tied.inputs] == [0]
 
 
 def test_a_tensors_name_cannot_leave_its_comment() -> None:

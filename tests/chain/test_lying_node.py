@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from hypothesis import given
+from costly import costly
 from hypothesis import strategies as st
 
 from verifiable.chain.revert import RevertedError
@@ -155,7 +155,7 @@ def changing() -> Iterator[str]:
         yield url
 
 
-@given(method=st.sampled_from(sorted(HONEST)), lie=json_values)
+@costly(method=st.sampled_from(sorted(HONEST)), lie=json_values)
 def test_nonsense_is_a_value_or_a_chain_error(changing: str, method: str, lie: object) -> None:
     current[:] = [answering(HONEST | {method: {"result": lie, "error": None}})]
     # A node without accounts is honest: then it is the caller who must bring a key.

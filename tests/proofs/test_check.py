@@ -98,7 +98,8 @@ def test_a_flipped_bit_anywhere_in_a_proof_is_refused(kind: str, method: Method)
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    for _ in range(4):
+    # The independent verifier takes a second; its own tests flip many more.
+    for _ in range(4 if method == "ezkl" else 1):
         part = rng.randrange(len(given.receipt.proofs))
         proof = bytearray(given.receipt.proofs[part])
         proof[rng.randrange(len(proof))] ^= 1 << rng.randrange(8)

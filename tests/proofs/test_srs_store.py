@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from verifiable.crypto.hashing import sha256
-from verifiable.crypto.srs import ceremony_digest, rebuild_k1
+from verifiable.crypto.srs import ceremony_digest, rebuild_k1, reduced
 from verifiable.errors import (
     EncodingError,
     InputError,
@@ -17,9 +17,11 @@ from verifiable.proofs.protocol import Limits
 from verifiable.proofs.srs_store import (
     ceremony_srs,
     import_srs,
+    insecure_family,
     insecure_srs,
     locked_srs,
     srs_folder,
+    srs_of_level,
 )
 
 
@@ -81,6 +83,35 @@ def test_a_development_srs_is_marked_and_used_again_at_its_own_level(store: Path
     assert all(path.suffix == ".srs" for path in store.iterdir())
     found = import_srs(made)
     assert found.insecure
+
+
+def test_a_family_has_one_tau_and_is_made_once(store: Path) -> None:
+    made = insecure_family([4, 2, 3, 4], Limits())
+    assert sorted(made) == [2, 3, 4]
+    assert len({reduced(path) for path in made.values()}) == 1
+    assert insecure_family([4, 2], Limits()) == {4: made[4], 2: made[2]}
+    assert {srs_of_level(made[4], k) for k in (2, 3, 4)} == set(made.values())
+    assert all(path.suffix == ".srs" for path in store.iterdir())
+
+
+def test_a_level_is_taken_from_files_of_the_same_tau_only() -> None:
+    alone = insecure_srs(2, Limits())
+    made = insecure_family([2, 4], Limits())
+    assert srs_of_level(made[4], 2) == made[2] != alone
+    assert srs_of_level(alone, 2) == alone
+    assert srs_of_level(made[4], 3) == made[4]
+    damaged = bytearray(made[2].read_bytes())
+    damaged[100] ^= 1
+    made[2].write_bytes(damaged)
+    assert srs_of_level(made[4], 2) == made[4]
+
+
+def test_what_is_made_later_changes_no_earlier_choice() -> None:
+    first = insecure_srs(3, Limits())
+    for _ in range(3):
+        made = insecure_family([2, 3], Limits())
+        made[2].unlink()
+    assert insecure_srs(3, Limits()) == first
 
 
 def test_two_development_srs_differ() -> None:

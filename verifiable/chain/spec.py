@@ -113,7 +113,10 @@ class EmissionSpec:
             if not known or not 0 <= slot < len(self.parts[part].layout.slots):
                 raise InputError(f"a joint names slot {slot} of part {part}, which is not there")
         a, b = (self.parts[part].layout.slots[slot] for part, slot in ends)
-        if (a.role, b.role) != ("output", "input") or (a.form, a.count) != (b.form, b.count):
+        # Slices of one operator all read its input, be it an input of the model.
+        handed_on = (a.role, b.role) == ("output", "input")
+        shared = (a.role, b.role) == ("input", "input") and a.name == b.name
+        if not (handed_on or shared) or (a.form, a.count) != (b.form, b.count):
             raise InputError(
                 f"a joint ties {a.role} `{a.name}` ({a.count} {a.form}) to "
                 f"{b.role} `{b.name}` ({b.count} {b.form})"

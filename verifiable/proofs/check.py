@@ -31,7 +31,7 @@ from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.halo2 import VerifyingKey
 from verifiable.proofs.instances import check_joints, known_instances, read_outputs
 from verifiable.proofs.locked import LockedCircuits, LockedPart, from_lock
-from verifiable.proofs.srs_store import locked_srs
+from verifiable.proofs.srs_store import locked_srs, srs_of_level
 from verifiable.receipt import check_document, parse_receipt
 from verifiable.types import Felt
 
@@ -215,7 +215,7 @@ def _check_commitments(
         points_of_slot = tuple(islice(points, count))
         if slot.name in tensors:
             felts = [quantize(float(x), slot.scale) for x in np.ravel(tensors[slot.name])]
-            srs = open_srs(locked_srs(circuits.srs, circuits.srs_k))
+            srs = open_srs(srs_of_level(locked_srs(circuits.srs, circuits.srs_k), part.k))
             if commit(felts, srs, part.k) != points_of_slot:
                 raise StatementRejectedError(
                     f"the proof is about another `{slot.name}` than the expected one"

@@ -1,12 +1,13 @@
 """From a model and calibration data to a bundle with circuits and keys.
 
-A model too large for memory is cut at tensor boundaries. Each part becomes a circuit of its own;
-what crosses a boundary is hashed on both sides, and the two digests must be equal: the joints. All
-parts share one scale, since a digest is over felts.
+A model too large for memory is cut at tensor boundaries (`divide.find_cuts` says where), and what
+is too large even so is sliced by channels. Each part becomes a circuit of its own; what crosses a
+boundary is hashed on both sides, and the two digests must be equal: the joints. All parts share
+one scale, since a digest is over felts, and one tau, so that one verifier checks them all.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifiable.bundle import Bundle, open_bundle, write_bundle
+from verifiable.bundle import Bundle, PartWriter, open_bundle, write_bundle
 from verifiable.crypto.hashing import sha256, sha256_file
 from verifiable.crypto.srs import identify, reduced
 from verifiable.engines.ort import Session
 from verifiable.errors import PolicyError
 from verifiable.frontend.export import signature_of
 from verifiable.frontend.inputs import sample
-from verifiable.frontend.split import Part, boundaries, cut, links
+from verifiable.frontend.slices import cut_and_slice
+from verifiable.frontend.split import Part, links
 from verifiable.proofs import srs_store
+from verifiable.proofs.divide import Cuts
 from verifiable.proofs.ezkl import tuner
 from verifiable.proofs.ezkl.files import PROVERS_ONLY, VERIFYING_KEY
 from verifiable.proofs.ezkl.system import Ezkl
@@ -58,6 +61,8 @@ class _Job:
     part: Part
     data: Tensors
     policy: Policy
+    like: int | None = None
+    """An earlier slice of the same tensor: its settings are likely to serve this one too."""
 
 
 def default_visibility(model: bytes) -> Visibility:
@@ -67,7 +72,11 @@ def default_visibility(model: bytes) -> Visibility:
 
 
 def plan_model(
-    model: bytes, data: Tensors, policy: Policy, at: Sequence[str] = (), observer: Observer = ignore
+    model: bytes,
+    data: Tensors,
+    policy: Policy,
+    at: Cuts | Sequence[str] = (),
+    observer: Observer = ignore,
 ) -> tuple[Estimate, ...]:
     """Predict what each part would cost; nothing is built.
 
@@ -86,8 +95,9 @@ def compile_model(
     policy: Policy,
     out: Path,
     *,
-    at: Sequence[str] = (),
+    at: Cuts | Sequence[str] = (),
     allow_insecure_srs: bool = False,
+    also: Mapping[str, PartWriter] | None = None,
     observer: Observer = ignore,
 ) -> Compiled:
     """Compile `model` into a bundle at `out`, which appears whole or not at all.
@@ -101,10 +111,12 @@ def compile_model(
     policy : Policy
     out : Path
         Must not exist.
-    at : sequence of str
-        Tensors to cut the model at; empty keeps it whole.
+    at : Cuts or sequence of str
+        Tensors to cut the model at, or what `find_cuts` found; empty keeps it whole.
     allow_insecure_srs : bool
         Make the keys with a development SRS, marked so everywhere.
+    also : mapping of str to PartWriter, optional
+        Other parts of the bundle, by their name in the lock.
     observer : Observer
 
     Raises
@@ -120,21 +132,25 @@ def compile_model(
     jobs, system = _jobs(model, data, policy, at, observer)
     with write_bundle(out, lock, set(PROVERS_ONLY)) as folder:
         write_file(folder / "model.onnx", model)
-        circuits = []
+        circuits: list[Circuit] = []
         for i, job in enumerate(jobs):
             part_folder = folder / FOLDER / f"part-{i}"
             part_folder.mkdir(parents=True)
-            circuits.append(system.compile(job.part.model, job.data, job.policy, part_folder))
+            circuits.append(_circuit(system, job, circuits, part_folder))
         if len(circuits) > 1:
             circuits = _checked(system, circuits, model, data, policy)
-        k = max(circuit.k for circuit in circuits)
+        levels = [circuit.k for circuit in circuits]
         if allow_insecure_srs:
-            srs = srs_store.insecure_srs(k, policy.limits, observer)
+            srs = srs_store.insecure_family(levels, policy.limits, observer)[max(levels)]
         else:
-            srs = srs_store.ceremony_srs(k)
+            srs = srs_store.ceremony_srs(max(levels))
         identity = identify(srs)
         write_file(folder / FOLDER / SRS_VERIFIER, reduced(srs))
-        setups = tuple(system.setup(circuit, srs, policy.limits) for circuit in circuits)
+        files = [srs_store.srs_of_level(srs, k) for k in levels]
+        setups = tuple(
+            system.setup(circuit, file, policy.limits)
+            for circuit, file in zip(circuits, files, strict=True)
+        )
         locked = LockedCircuits(
             system="ezkl",
             semantics=system.semantics,
@@ -146,48 +162,26 @@ def compile_model(
             srs_verifier=folder / FOLDER / SRS_VERIFIER,
             parts=tuple(
                 _locked(
-                    circuit, system.weights(circuit, srs, sample(dict(job.data), 0), policy.limits)
+                    circuit, system.weights(circuit, file, sample(dict(job.data), 0), policy.limits)
                 )
-                for circuit, job in zip(circuits, jobs, strict=True)
+                for circuit, job, file in zip(circuits, jobs, files, strict=True)
             ),
             joints=_joints([job.part for job in jobs], circuits),
             ranges={name: (float(a.min()), float(a.max())) for name, a in data.items()},
         )
         lock["zk"] = to_lock(locked)
+        lock |= {name: write(folder) for name, write in (also or {}).items()}
         lock["versions"] = {"ezkl": system.semantics.partition("/")[2]}
     moved = [replace(circuit, folder=out / FOLDER / circuit.folder.name) for circuit in circuits]
     return Compiled(bundle=open_bundle(out, "prove"), circuits=tuple(moved), setups=setups)
 
 
-def even_cuts(model: bytes, parts: int) -> tuple[str, ...]:
-    """Boundaries that cut a model into `parts` with about equally many computed elements.
-
-    Rows of a circuit go with the elements that are rescaled or compared, so parts of equal
-    output elements are of about equal cost.
-
-    Raises
-    ------
-    PolicyError
-        If the model has too few places where a single tensor crosses.
-    """
-    places = boundaries(model)
-    if len(places) < parts - 1:
-        raise PolicyError(f"the model can be cut in at most {len(places) + 1} parts, not {parts}")
-    weights = np.cumsum([place.size for place in places])
-    chosen: list[int] = []
-    for i in range(1, parts):
-        target = weights[-1] * i / parts
-        free = [j for j in range(len(places)) if not chosen or j > chosen[-1]]
-        free = free[: len(free) - (parts - 1 - i)]
-        chosen.append(min(free, key=lambda j: (abs(int(weights[j]) - target), places[j].size)))
-    return tuple(places[j].tensor for j in chosen)
-
-
 def _jobs(
-    model: bytes, data: Tensors, policy: Policy, at: Sequence[str], observer: Observer
+    model: bytes, data: Tensors, policy: Policy, at: Cuts | Sequence[str], observer: Observer
 ) -> tuple[list[_Job], Ezkl]:
     """Parts with the data each of them sees, and the system that will take them."""
-    if not at:
+    cuts = at if isinstance(at, Cuts) else Cuts(at=tuple(at))
+    if not cuts.at:
         signature = signature_of(model)
         whole = Part(
             model=model,
@@ -195,8 +189,10 @@ def _jobs(
             outputs=tuple(spec.name for spec in signature.outputs),
         )
         return [_Job(part=whole, data=data, policy=policy)], Ezkl(observer=observer)
-    parts = cut(model, at)
-    if policy.levers is None:
+    parts = cut_and_slice(model, cuts.at, cuts.slices)
+    if cuts.scale is not None:
+        scale = cuts.scale
+    elif policy.levers is None:
         scale = Ezkl(observer=observer).smallest_scale(model, data, policy)
     else:
         scale = int(policy.levers["scale"])
@@ -207,9 +203,30 @@ def _jobs(
     for i, part in enumerate(parts):
         inputs = {name: known[name] for name in part.inputs}
         policy_of_part = replace(of_parts, visibility=_visibility(parts, i, policy.visibility))
-        jobs.append(_Job(part=part, data=inputs, policy=policy_of_part))
+        jobs.append(_Job(part=part, data=inputs, policy=policy_of_part, like=_like(parts, i)))
         known |= _outputs(part.model, inputs)
     return jobs, Ezkl(observer=observer, scale=scale)
+
+
+def _like(parts: Sequence[Part], i: int) -> int | None:
+    """The first earlier part that has the same operators on the same inputs: a slice's sibling."""
+    for j in range(i):
+        if parts[j].inputs == parts[i].inputs and len(parts[j].model) == len(parts[i].model):
+            return j
+    return None
+
+
+def _circuit(system: Ezkl, job: _Job, before: Sequence[Circuit], folder: Path) -> Circuit:
+    """Compile one part, with the settings of an earlier slice if they serve."""
+    if job.like is not None and job.policy.levers is None:
+        levers = before[job.like].estimate.settings
+        try:
+            return system.compile(
+                job.part.model, job.data, replace(job.policy, levers=levers), folder
+            )
+        except PolicyError:
+            pass  # its weights are larger: it gets settings of its own
+    return system.compile(job.part.model, job.data, job.policy, folder)
 
 
 def _visibility(parts: Sequence[Part], i: int, whole: Visibility) -> Visibility:

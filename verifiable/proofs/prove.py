@@ -18,7 +18,7 @@ from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.instances import check_joints
 from verifiable.proofs.locked import LockedCircuits, from_lock
 from verifiable.proofs.protocol import Limits, Observer, Proof, Tensors, Usage, ignore
-from verifiable.proofs.srs_store import locked_srs
+from verifiable.proofs.srs_store import locked_srs, srs_of_level
 from verifiable.receipt import Receipt, build_receipt
 from verifiable.types import Address, Bytes32
 
@@ -112,7 +112,7 @@ def _prove_parts(
         if missing:
             raise InputError(f"the model needs the input `{missing[0]}`")
         inputs = {name: known[name] for name in circuit.inputs}
-        proof = system.prove(circuit, srs, inputs, limits)
+        proof = system.prove(circuit, srs_of_level(srs, circuit.k), inputs, limits)
         known |= proof.outputs
         proofs.append(proof)
     return proofs, proofs[-1].outputs

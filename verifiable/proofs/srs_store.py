@@ -2,18 +2,26 @@
 
 A ceremony file comes in by `import_srs`, after its digest, structure and pairing were checked. An
 insecure one is made by `insecure_srs`, for development: whoever made it can prove anything.
+
+Keys belong to a tau, and files of several levels may have the same one, as the ceremony's do. A
+circuit is set up and proven with the file of its own level: from a larger one ezkl computes the
+Lagrange points of that level anew at every stage, which takes longer than the proof.
 """
 
 import re
+import secrets
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from verifiable.crypto.srs import Srs, check_pairing, identify
-from verifiable.errors import EncodingError, InputError, LockError
+from verifiable.crypto.felt import MODULUS
+from verifiable.crypto.srs import Srs, SrsFile, check_pairing, identify, open_srs
+from verifiable.crypto.srs_make import make_srs
+from verifiable.errors import EncodingError, InputError, LockError, StorageError
 from verifiable.proofs.ezkl.process import run_stage, stage_path
-from verifiable.proofs.protocol import Limits, Observer, ignore
-from verifiable.storage import cache_folder, copy_file, storage_errors
+from verifiable.proofs.protocol import Limits, Observer, StageEvent, ignore
+from verifiable.storage import cache_folder, copy_file, storage_errors, write_file
 from verifiable.types import Sha256
 
 _NAME = re.compile(r"(?P<kind>insecure|ceremony)-k(?P<k>\d{1,2})-(?P<digest>[0-9a-f]{64})\.srs")
@@ -25,13 +33,17 @@ def srs_folder() -> Path:
 
 
 def _stored() -> list[tuple[int, bool, Path]]:
-    """Level, insecurity and path of each stored file, cheapest to use first."""
+    """Level, insecurity and path of each stored file, cheapest to use first.
+
+    Of one level the oldest comes first: what a later file adds changes no earlier choice.
+    """
     found = []
     for path in srs_folder().glob("*.srs"):
         named = _NAME.fullmatch(path.name)
         if named is not None:  # whatever else lies there is not ours
-            found.append((int(named["k"]), named["kind"] == "insecure", path))
-    return sorted(found)
+            insecure, age = named["kind"] == "insecure", path.stat().st_mtime_ns
+            found.append((int(named["k"]), insecure, age, path))
+    return [(level, insecure, path) for level, insecure, _, path in sorted(found)]
 
 
 def _add(path: Path, srs: Srs) -> Path:
@@ -62,10 +74,7 @@ def import_srs(path: Path) -> Srs:
 
 
 def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
-    """A development SRS of level `k`: a stored one, or a new one.
-
-    A larger one would serve too, but ezkl then computes its Lagrange points anew at every stage:
-    that made small proofs five times slower.
+    """A development SRS of level `k`: a stored one, or a new one of ezkl's making.
 
     Raises
     ------
@@ -77,10 +86,7 @@ def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
     for level, insecure, path in _stored():
         if insecure and level == k:
             return path
-    with storage_errors(srs_folder()):
-        srs_folder().mkdir(parents=True, exist_ok=True)
-        # A folder of its own: two processes may want the same level at once.
-        scratch = Path(tempfile.mkdtemp(prefix=".fresh-", dir=srs_folder()))
+    scratch = _scratch()
     fresh = scratch / f"{k}.partial"
     try:
         args = {"srs_path": stage_path(fresh), "logrows": k}
@@ -88,6 +94,72 @@ def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
         return _add(fresh, identify(fresh))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def insecure_family(
+    levels: Sequence[int], limits: Limits, observer: Observer = ignore
+) -> dict[int, Path]:
+    """Development SRS files of one tau for several levels: stored ones, or new ones.
+
+    ezkl forgets tau, so it cannot make a second level; these files are `make_srs`'s.
+
+    Raises
+    ------
+    MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+        As `run_stage`, for a single level.
+    StorageError
+        If the store cannot be written.
+    """
+    wanted = sorted(set(levels))
+    if len(wanted) == 1:
+        return {wanted[0]: insecure_srs(wanted[0], limits, observer)}
+    for level, insecure, path in _stored():
+        if insecure and level == wanted[-1]:
+            found = {k: srs_of_level(path, k) for k in wanted}
+            if all(open_srs(file).k == k for k, file in found.items()):
+                return found
+    observer(StageEvent(stage="srs", message=f"development SRS of levels {wanted}", seconds=0.0))
+    scratch = _scratch()
+    try:
+        made = {}
+        for k, data in make_srs(wanted, 2 + secrets.randbelow(MODULUS - 2)):
+            fresh = scratch / f"{k}.partial"
+            write_file(fresh, data)
+            made[k] = _add(fresh, identify(fresh))
+        return made
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def srs_of_level(main: Path, k: int) -> Path:
+    """The smallest stored file of `main`'s tau that serves level `k`; `main` if there is none.
+
+    A file whose bytes are not those that its name promises is passed over.
+
+    Raises
+    ------
+    EncodingError, StorageError
+        If `main` is no readable SRS file.
+    """
+    source = open_srs(main)
+    for level, _, path in _stored():
+        if k <= level < source.k and _same_tau(path, source):
+            return path
+    return main
+
+
+def _same_tau(path: Path, source: SrsFile) -> bool:
+    try:
+        return open_srs(path).g2() == source.g2() and identify(path).digest.hex() in path.name
+    except (EncodingError, StorageError):
+        return False
+
+
+def _scratch() -> Path:
+    """A folder of its own: two processes may want the same level at once."""
+    with storage_errors(srs_folder()):
+        srs_folder().mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".fresh-", dir=srs_folder()))
 
 
 def ceremony_srs(k: int) -> Path:

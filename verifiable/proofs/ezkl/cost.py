@@ -139,12 +139,11 @@ def estimate(settings: Mapping[str, Any], error: float) -> Estimate:
     """
     size = shape(settings)
     key = size.key_bytes
-    peak = _BASE_MEMORY + _MEMORY_PER_KEY_BYTE * key
     return Estimate(
         rows=int(settings["num_rows"]),
         k=size.k,
         key_bytes=key,
-        peak_memory=int(peak),
+        peak_memory=peak_memory(key),
         setup_seconds=_SECONDS_START + _SETUP_SECONDS_PER_KEY_BYTE * key,
         prove_seconds=_SECONDS_START + _PROVE_SECONDS_PER_KEY_BYTE * key,
         proof_bytes=size.proof_bytes,
@@ -152,6 +151,11 @@ def estimate(settings: Mapping[str, Any], error: float) -> Estimate:
         error=error,
         settings=candidate_of(settings).levers,
     )
+
+
+def peak_memory(key_bytes: int) -> int:
+    """Bytes that proving with a key of so many bytes takes at its peak."""
+    return int(_BASE_MEMORY + _MEMORY_PER_KEY_BYTE * key_bytes)
 
 
 def gas(size: Shape) -> int:

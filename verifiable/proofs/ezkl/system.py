@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,6 +118,27 @@ class Ezkl:
                 f"no scale keeps the error within {policy.error:g}", hint="allow a larger error"
             )
         return found.candidate.scale
+
+    def lay_out(self, model: bytes, data: Tensors, policy: Policy, scale: int) -> dict[str, Any]:
+        """Settings of `model` with the fewest digits that hold its magnitudes, in one column.
+
+        Says what the operators take, not what is best: the range table is larger than need be.
+
+        Raises
+        ------
+        PolicyError
+            If ezkl refuses the model at this scale.
+        MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
+            As `run_stage`.
+        """
+        with self._sweep(model, data, policy) as sweep:
+            for legs in (1, 2, 4):
+                candidate = Candidate(scale=scale, rebase=1, base=1 << 14, legs=legs, columns=1)
+                (point,) = sweep.probe([candidate], errors=False)
+                if point is not None:
+                    return dict(point.settings)
+            sweep.demand_answer()
+        raise PolicyError(f"ezkl cannot lay out a part of the model at scale {scale}")
 
     def _choose(self, model: bytes, data: Tensors, policy: Policy) -> tuner.Point:
         with self._sweep(model, data, policy) as sweep:

@@ -44,7 +44,7 @@ from verifiable.proofs.protocol import (
 SCALES = range(3, 15)
 REBASES = (1, 2, 3)
 COLUMNS = (1, 2, 3, 4, 6)
-LEGS = range(2, 10)
+LEGS = range(1, 10)
 MAX_CALIBRATION = 16
 """Samples a circuit is calibrated on; as many stretched ones come on top."""
 HEADROOM = 1.25
