@@ -1,10 +1,8 @@
-"""Benchmarks: ``bench.py zk [--json FILE] [--models NAME ...] [--repeat N]``.
+"""Rows of ``bench.py zk``: each model proven with our tuned settings and with ezkl's calibration.
 
-Peers run with their own defaults on the same machine in the same run; figures are medians.
-``zk`` proves each model with our tuned settings and with ezkl's own calibration.
+The peer runs with its own defaults on the same machine in the same run; figures are medians.
 """
 
-import argparse
 import math
 import os
 import shutil
@@ -20,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmark import Row, median, report
+from benchmark import Row, median
 
 from circuits import recipe
 from verifiable.bundle import open_bundle
@@ -29,9 +27,9 @@ from verifiable.crypto.signatures import SigningKey
 from verifiable.crypto.srs import reduced, verifier_points
 from verifiable.engines.ort import Session
 from verifiable.frontend.export import signature_of
-from verifiable.frontend.split import boundaries
 from verifiable.proofs import halo2, srs_store
-from verifiable.proofs.compile import compile_model, even_cuts
+from verifiable.proofs.compile import compile_model
+from verifiable.proofs.divide import find_cuts
 from verifiable.proofs.ezkl import cost, tuner
 from verifiable.proofs.ezkl.files import COMPILED, MODEL, SETTINGS, read_circuit
 from verifiable.proofs.ezkl.process import run_stage, stage_path
@@ -47,6 +45,8 @@ LIMITS = Limits(memory=20 << 30, seconds=3600)
 # Of the peer's error; tuned on calibration data and compared on test data, so leave room below 2.
 ERROR_SHARE = 1.0
 TESTED = 16
+SPLIT_MEMORY = 5 << 28
+"""Bytes that LeNet in parts may take: 1.25 GiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +180,12 @@ def bench_model(name: str, repeat: int, work: Path) -> Iterator[Row]:
 def bench_split(whole: int, error: float, work: Path) -> Iterator[Row]:
     """Peak memory of proving LeNet in parts, against ezkl's default on the whole."""
     model, samples = recipe.model("lenet"), recipe.load("lenet").samples()
+    limits = Limits(memory=SPLIT_MEMORY, seconds=LIMITS.seconds)
     policy = Policy(
-        error=max(ERROR_SHARE * error, 0.05), visibility=Visibility(input="hashed"), limits=LIMITS
+        error=max(ERROR_SHARE * error, 0.05), visibility=Visibility(input="hashed"), limits=limits
     )
-    cuts = even_cuts(model, min(4, len(boundaries(model)) + 1))
-    say(f"lenet in parts: cut at {', '.join(cuts)}")
+    cuts = find_cuts(model, samples.calibration, policy, parts=None)
+    say(f"lenet in parts: cut at {', '.join(cuts.at)}, in slices {dict(cuts.slices)}")
     made = compile_model(
         model, samples.calibration, policy, work / "split", at=cuts, allow_insecure_srs=True
     )
@@ -197,11 +198,11 @@ def bench_split(whole: int, error: float, work: Path) -> Iterator[Row]:
         expiry=2**40,
     )
     sample = tuner.split_samples(samples.test)[0]
-    proven = prove(made.bundle, sample, job, key, limits=LIMITS)
+    proven = prove(made.bundle, sample, job, key, limits=limits)
     peak = max(usage.peak_memory for usage in (*made.setups, *proven.usages))
     seconds = sum(usage.cpu_seconds for usage in proven.usages)
     error = made.circuits[0].estimate.error
-    say(f"lenet in {len(cuts) + 1} parts: {seconds:.0f} CPU s, error {error:.3g}")
+    say(f"lenet in {len(made.circuits)} parts: {seconds:.0f} CPU s, error {error:.3g}")
     yield Row(id="zk-split-lenet", ours=peak / 1e9, peer=whole / 1e9, unit="GB")
 
 
@@ -326,23 +327,16 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """Run the benchmarks that were asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("zk",))
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
-    parser.add_argument("--repeat", type=int, default=3)
-    args = parser.parse_args()
+def rows(models: Sequence[str], *, runs: int) -> Iterator[Row]:
+    """The rows of the table for `models`, all if empty; the short measures come last."""
     with tempfile.TemporaryDirectory(prefix="verifiable-bench-") as folder:
         work = Path(folder)
         os.environ.setdefault("VERIFIABLE_CACHE", str(work / "cache"))
-        rows = [*bench_start(args.repeat), *bench_contract(args.repeat, work)]
-        for name in args.models:
-            rows += bench_model(name, args.repeat, work)
-    report([*rows, *geometric_means(rows)], args.json)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        made: list[Row] = []
+        for name in models or MODELS:
+            for row in bench_model(name, runs, work):
+                made.append(row)
+                yield row
+        yield from geometric_means(made)
+        yield from bench_contract(runs, work)
+        yield from bench_start(runs)
