@@ -8,6 +8,8 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 CONTRACTS := verifiable/contracts
+# Processes that share the tests of `make test`; those of `make test-slow` may need much memory each.
+WORKERS ?= 2
 # Development SRS files and the like, kept between runs of the tests.
 export VERIFIABLE_TEST_CACHE ?= $(CURDIR)/.cache/tests
 
@@ -19,7 +21,7 @@ help:
 
 setup: $(VENV)/.installed $(CONTRACTS)/node_modules/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt setup.py cuda/canon.h $(wildcard verifiable/native/*.cpp verifiable/native/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
@@ -38,9 +40,9 @@ $(CONTRACTS)/node_modules/.installed: $(CONTRACTS)/package-lock.json $(VENV)/.in
 demo: setup
 	$(BIN)/verifiable demo
 
-# What CI runs: static checks, then every test that takes seconds.
+# What CI runs: static checks, then every test that takes seconds. Workers share what the run makes.
 test: check
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -m "not slow and not gpu"
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -m "not slow and not gpu" -n $(WORKERS) --dist worksteal
 
 test-slow: setup
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python scripts/run_tests.py -q -m "slow and not gpu"
@@ -55,6 +57,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python scripts/bench.py zk --json bench-zk.json
+	$(BIN)/python scripts/bench.py engines --json bench-engines.json
 
 clean:
 	rm -rf $(VENV) $(CONTRACTS)/node_modules .cache build dist *.egg-info

@@ -1,18 +1,17 @@
-"""Material, emissions and deployments that the EVM tests share; each is made once per process."""
+"""Material, emissions and deployments that the EVM tests share; each is made once per run."""
 
-import atexit
 import functools
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from run_folder import once, run_folder, value_once
 
 from verifiable.chain.bindings import InferenceVerifier
 from verifiable.chain.build import Build, build
@@ -31,6 +30,8 @@ SCRIPT = Path(__file__).with_name("evm_material.py")
 PROVIDER = SigningKey(b"\x11" * 32)
 STRANGER = SigningKey(b"\x22" * 32)
 SCALE = 4
+# Order of BN254's scalar field, from EIP-196.
+R = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 
 HASHED_INPUT = Slot(
     role="input", name="x", form="hash", start=0, count=1, shape=(1, 3), scale=SCALE
@@ -71,27 +72,21 @@ class Circuit:
 
 
 @functools.cache
-def scratch() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="verifiable-evm-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-@functools.cache
 def material() -> Path:
     """Circuits, keys and proofs, fresh from ezkl in a child process."""
-    folder = scratch() / "material"
-    home = str(folder / "home")
-    shutil.rmtree(folder, ignore_errors=True)
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder)],
-        env={**os.environ, "HOME": home, "EZKL_REPO_PATH": home},
-        check=False,
-        capture_output=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:].decode()
-    return folder
+
+    def make(folder: Path) -> None:
+        home = str(folder / "home")
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), str(folder)],
+            env={**os.environ, "HOME": home, "EZKL_REPO_PATH": home},
+            check=False,
+            capture_output=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-3000:].decode()
+
+    return once("evm-material", make)
 
 
 @functools.cache
@@ -149,12 +144,13 @@ def spec(kind: Kind) -> EmissionSpec:
 
 @functools.cache
 def emission(kind: Kind) -> Emission:
-    return emit(spec(kind), scratch() / kind)
+    folder = run_folder() / f"emission-{kind}"
+    return value_once(f"emitted-{kind}", lambda: emit(spec(kind), folder))
 
 
 @functools.cache
 def public_build() -> Build:
-    return build(spec("public"))
+    return value_once("build-public", lambda: build(spec("public")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +212,14 @@ def shared(kind: Kind) -> World:
 
 def sign(claim: Claim, key: SigningKey = PROVIDER) -> bytes:
     return key.sign(claim_id(claim))
+
+
+def check(w: World, claim: Claim, signature: bytes | None = None) -> None:
+    w.verifier.check(claim, w.proofs, sign(claim) if signature is None else signature)
+
+
+def raw_check(w: World, data: bytes) -> None:
+    w.chain.call(w.deployment.verifier, data)
 
 
 def with_header(claim: Claim, **changes: object) -> Claim:

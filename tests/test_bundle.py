@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from costly import costly
 from documents import json_values
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,7 +196,7 @@ def paths(value: object) -> list[tuple[object, ...]]:
     return found
 
 
-@given(st.data())
+@costly(st.data())
 def test_a_lock_with_one_value_replaced_by_another_never_gives_a_traceback(
     shared: Path, data: st.DataObject
 ) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
+from costly import costly
 from documents import json_values
-from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import ValidationError
 from test_claim import paths, replaced
@@ -209,7 +209,7 @@ def test_a_bundle_is_written_with_a_valid_lock(folder: Path, lock: Mapping[str, 
     assert from_lock(open_bundle(folder, "prove")) == in_place(TWO_PARTS, folder)
 
 
-@given(circuits)
+@costly(circuits)
 def test_every_lock_is_valid_and_read_back(
     folder: Path, lock: Mapping[str, Any], made: LockedCircuits
 ) -> None:
@@ -220,7 +220,7 @@ def test_every_lock_is_valid_and_read_back(
         assert from_lock(open_bundle(folder, "verify")) == made
 
 
-@given(data=st.data(), new=json_values)
+@costly(data=st.data(), new=json_values)
 def test_a_lock_that_is_read_is_valid(
     folder: Path, lock: Mapping[str, Any], data: st.DataObject, new: object
 ) -> None:

@@ -1,4 +1,4 @@
-"""Small bundles and honest receipts, made once a session when first asked for.
+"""Small bundles and honest receipts, made once a run when first asked for.
 
 A 4-3-2 network with seeded weights; settings are fixed, so nothing is tuned: k is 10 at most, and
 a bundle and its first proof take about two seconds.
@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from documents import KEY
 from numpy.typing import NDArray
+from run_folder import once, value_once
 
 from verifiable.bundle import Bundle, open_bundle
 from verifiable.claim import Claim, EzklPart
@@ -120,11 +121,13 @@ def bundle(kind: str, seed: int = 0) -> Bundle:
 @functools.cache
 def _bundle(kind: str, seed: int) -> Bundle:
     visibility, cuts = KINDS[kind]
-    out = scratch() / f"{kind}-{seed}"
-    made = compile_model(
-        model(seed), calibration(), policy(visibility), out, at=cuts, allow_insecure_srs=True
-    )
-    return made.bundle
+
+    def make(out: Path) -> None:
+        compile_model(
+            model(seed), calibration(), policy(visibility), out, at=cuts, allow_insecure_srs=True
+        )
+
+    return open_bundle(once(f"bundle-{kind}-{seed}", make), "prove")
 
 
 def circuits(kind: str) -> LockedCircuits:
@@ -139,7 +142,10 @@ def proven(kind: str, index: int = 0, seed: int = 0) -> Proven:
 
 @functools.cache
 def _proven(kind: str, index: int, seed: int) -> Proven:
-    return prove(bundle(kind, seed), tensors(index), JOB, KEY)
+    found = bundle(kind, seed)
+    return value_once(
+        f"proven-{kind}-{index}-{seed}", lambda: prove(found, tensors(index), JOB, KEY)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import pytest
 from eth_abi.abi import encode
-from evm_worlds import STRANGER, World, shared, sign, with_subject, world
+from evm_worlds import STRANGER, World, sign, with_subject, world
 
 from verifiable.chain.abi import (
     CLAIM_TYPE,
@@ -43,16 +43,6 @@ def ask_7007(w: World, *arguments: bytes, gas: int | None = None) -> bool:
     data = w.chain.call(address, encode_call(ERC7007, "verify", arguments), gas=gas)
     (answer,) = decode_result(ERC7007, "verify", data)
     return bool(answer)
-
-
-@pytest.fixture(scope="module")
-def single() -> World:
-    return shared("single")
-
-
-@pytest.fixture(scope="module", params=["single", "split", "public"])
-def each(request: pytest.FixtureRequest) -> World:
-    return shared(request.param)
 
 
 def test_erc7007_is_true_for_the_claims_own_input_and_output(each: World) -> None:

@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from costly import costly
 from evm_worlds import (
     PROVIDER,
+    R,
     World,
+    check,
     circuit,
-    shared,
+    raw_check,
     sign,
     with_header,
     with_part,
@@ -36,38 +39,7 @@ from verifiable.types import Bytes32, Felt, Sha256
 
 pytestmark = pytest.mark.evm
 
-# Order of BN254's scalar field, from EIP-196.
-R = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 words = st.binary(min_size=32, max_size=32)
-
-
-@pytest.fixture(scope="module")
-def single() -> World:
-    return shared("single")
-
-
-@pytest.fixture(scope="module")
-def split() -> World:
-    return shared("split")
-
-
-@pytest.fixture(scope="module")
-def public() -> World:
-    return shared("public")
-
-
-@pytest.fixture(scope="module", params=["single", "split"])
-def either(request: pytest.FixtureRequest) -> World:
-    """The plain and the reusable form."""
-    return shared(request.param)
-
-
-def check(w: World, claim: Claim, signature: bytes | None = None) -> None:
-    w.verifier.check(claim, w.proofs, sign(claim) if signature is None else signature)
-
-
-def raw_check(w: World, data: bytes) -> None:
-    w.chain.call(w.deployment.verifier, data)
 
 
 def test_honest_claim_is_accepted_and_leaves_an_event(either: World) -> None:
@@ -145,7 +117,7 @@ def claims(draw: st.DrawFn) -> Claim:
     return Claim(header=header, subject=subject)
 
 
-@given(claim=claims())
+@costly(claim=claims())
 def test_solidity_and_python_compute_the_same_id(single: World, claim: Claim) -> None:
     bound = with_header(claim, chain_id=single.chain.chain_id, verifier=single.deployment.verifier)
     assert single.verifier.claim_id(claim) == claim_id(bound)

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 from evm_worlds import (
+    R,
     World,
     emission,
-    shared,
+    raw_check,
     sign,
 )
 
@@ -35,29 +36,6 @@ from verifiable.solidity.artifacts import load
 from verifiable.types import Felt
 
 pytestmark = pytest.mark.evm
-
-# Order of BN254's scalar field, from EIP-196.
-R = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-
-
-@pytest.fixture(scope="module")
-def single() -> World:
-    return shared("single")
-
-
-@pytest.fixture(scope="module")
-def split() -> World:
-    return shared("split")
-
-
-@pytest.fixture(scope="module", params=["single", "split"])
-def either(request: pytest.FixtureRequest) -> World:
-    """The plain and the reusable form."""
-    return shared(request.param)
-
-
-def raw_check(w: World, data: bytes) -> None:
-    w.chain.call(w.deployment.verifier, data)
 
 
 def assert_flips_are_refused(w: World, positions: list[int], seed: int) -> None:

@@ -4,9 +4,11 @@ import pytest
 from evm_worlds import (
     PROVIDER,
     STRANGER,
+    R,
     World,
+    check,
     emission,
-    shared,
+    raw_check,
     sign,
     with_header,
     world,
@@ -17,7 +19,7 @@ from verifiable.chain.deployment import deploy_plan
 from verifiable.chain.embedded import EmbeddedChain
 from verifiable.chain.folder import read_plan
 from verifiable.chain.revert import RevertedError
-from verifiable.claim import Claim, claim_id
+from verifiable.claim import claim_id
 from verifiable.crypto.address import ZERO_ADDRESS
 from verifiable.crypto.signatures import ORDER
 from verifiable.errors import (
@@ -28,22 +30,6 @@ from verifiable.errors import (
 from verifiable.types import Bytes32, Felt
 
 pytestmark = pytest.mark.evm
-
-# Order of BN254's scalar field, from EIP-196.
-R = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-
-
-@pytest.fixture(scope="module")
-def single() -> World:
-    return shared("single")
-
-
-def check(w: World, claim: Claim, signature: bytes | None = None) -> None:
-    w.verifier.check(claim, w.proofs, sign(claim) if signature is None else signature)
-
-
-def raw_check(w: World, data: bytes) -> None:
-    w.chain.call(w.deployment.verifier, data)
 
 
 def test_a_nonce_is_accepted_once_per_provider() -> None:

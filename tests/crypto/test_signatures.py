@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from costly import costly
 from eth_account import Account
 from eth_account.messages import encode_defunct
 from eth_utils.address import to_checksum_address
@@ -35,10 +36,11 @@ from verifiable.types import Address
 
 KEY = SigningKey(bytes(31) + b"\x07")
 DIGEST = bytes(range(32))
+SIGNATURE = KEY.sign(DIGEST)
 keys = st.integers(1, ORDER - 1).map(lambda n: SigningKey(n.to_bytes(32, "big")))
 
 
-@given(keys, st.binary(max_size=200))
+@costly(keys, st.binary(max_size=200))
 def test_a_wallet_makes_the_same_signature(key: SigningKey, message: bytes) -> None:
     wallet = Account.from_key(key.secret)
     theirs = wallet.sign_message(encode_defunct(primitive=message))
@@ -47,7 +49,7 @@ def test_a_wallet_makes_the_same_signature(key: SigningKey, message: bytes) -> N
     assert recover(personal_digest(message), theirs.signature) == wallet.address
 
 
-@given(keys, st.binary(min_size=32, max_size=32))
+@costly(keys, st.binary(min_size=32, max_size=32))
 def test_the_other_half_of_a_signature_is_refused(key: SigningKey, digest: bytes) -> None:
     signature = key.sign(digest)
     s = ORDER - int.from_bytes(signature[32:64], "big")
@@ -56,9 +58,9 @@ def test_the_other_half_of_a_signature_is_refused(key: SigningKey, digest: bytes
         recover(digest, twin)
 
 
-@given(st.integers(0, 64), st.integers(1, 255))
+@costly(st.integers(0, 64), st.integers(1, 255))
 def test_no_changed_byte_leaves_a_signature_valid(at: int, mask: int) -> None:
-    changed = bytearray(KEY.sign(DIGEST))
+    changed = bytearray(SIGNATURE)
     changed[at] ^= mask
     with pytest.raises((EncodingError, SignatureRejectedError)):
         check_signature(DIGEST, bytes(changed), KEY.address, what="it")
@@ -153,7 +155,7 @@ def test_the_pre_authentication_encoding_is_injective(
     assert same == ((kind, payload) == (other_kind, other_payload))
 
 
-@given(st.binary(max_size=100))
+@costly(st.binary(max_size=100))
 def test_envelopes_are_read_back_and_hold(payload: bytes) -> None:
     envelope = seal("a/b", payload, KEY)
     assert parse_envelope(encode_envelope(envelope), payload_type="a/b") == envelope

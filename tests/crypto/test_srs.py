@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from costly import costly
 from hypothesis import given
 from hypothesis import strategies as st
 from py_ecc import optimized_bn128 as curve
@@ -216,7 +217,7 @@ def test_points_off_the_curve_are_refused(honest: bytes, tmp_path: Path) -> None
         check_structure(tmp_path / "srs")
 
 
-@given(st.integers(0, 515), st.integers(1, 255))
+@costly(st.integers(0, 515), st.integers(1, 255))
 def test_every_changed_byte_of_a_verifiers_file_is_refused(at: int, mask: int) -> None:
     data = bytearray(rebuild_k1())
     data[at] ^= mask
@@ -237,7 +238,7 @@ def test_interpolation_goes_through_the_values(values: list[int]) -> None:
         assert sum(c * pow(x, j, MODULUS) for j, c in enumerate(coefficients)) % MODULUS == value
 
 
-@given(st.lists(st.integers(0, MODULUS - 1).map(Felt), max_size=7))
+@costly(st.lists(st.integers(0, MODULUS - 1).map(Felt), max_size=7))
 def test_a_commitment_is_the_polynomials_value_at_tau(small: SrsFile, message: list[Felt]) -> None:
     point = commit(message, small, 3, unusable_rows=1)[0]
     values = [*message, *[0] * (7 - len(message)), 1]

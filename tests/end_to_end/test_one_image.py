@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.evm
-@pytest.mark.parametrize("kind", ["public", "split"])
+@pytest.mark.parametrize("kind", [pytest.param("public", marks=pytest.mark.slow), "split"])
 def test_a_contract_upholds_an_honest_claim_once_and_refuses_every_forgery(kind: str) -> None:
     from verifiable.chain.bindings import InferenceVerifier
     from verifiable.chain.build import build

@@ -34,7 +34,17 @@ class Stated:
     limit: float = INF
 
 
-STATED = (Stated(Scalar.EXP, 0.90, 0),)
+STATED = (
+    Stated(Scalar.EXP, 0.90, 0xC0BB2813),
+    Stated(Scalar.LOG, 0.77, 0x3F2AB11D),
+    Stated(Scalar.TANH, 1.22, 0x3F205A01),
+    Stated(Scalar.ERF, 1.62, 0x3F70526E),
+    Stated(Scalar.SIGMOID, 1.97, 0xC0C79B3B),
+    Stated(Scalar.SIN, 1.58, 0x44907B53, 1e5),
+    Stated(Scalar.SIN, 1.67, 0x49638262, CIRCLE),
+    Stated(Scalar.COS, 1.58, 0x47186F0B, 1e5),
+    Stated(Scalar.COS, 1.81, 0x49728378, CIRCLE),
+)
 ORDER = (
     Scalar.EXP, Scalar.LOG, Scalar.TANH, Scalar.ERF, Scalar.SIGMOID, Scalar.SIN, Scalar.COS,
 )  # fmt: skip

@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from checkout import ROOT
 
+WORKERS = pytest.mark.parametrize("more", [(), ("-p", "xdist.plugin", "-n", "2")], ids=len)
 
-def run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+
+def run(folder: Path, source: str, more: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     (folder / "test_some.py").write_text(source)
     command = [
         sys.executable,
@@ -17,6 +20,7 @@ def run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
         "-q",
         "--rootdir",
         str(folder),
+        *more,
     ]
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", "test_some.py"],
@@ -46,21 +50,26 @@ def test_that_fails_as_expected(): assert False
 """
 
 
-def test_skips_are_counted_by_reason(tmp_path: Path) -> None:
-    done = run(tmp_path, SKIPS)
+@WORKERS
+def test_skips_are_counted_by_reason(tmp_path: Path, more: Sequence[str]) -> None:
+    done = run(tmp_path, SKIPS, more)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-3:] == [
         "skipped: 4", "  3 x Skipped: no device", "  1 x Skipped: no node",
     ]  # fmt: skip
 
 
+@WORKERS
 @pytest.mark.parametrize(
     "line",
     ["pytest.skip('no compiler', allow_module_level=True)", "pytest.importorskip('no_such')"],
 )
-def test_a_module_skipped_as_a_whole_is_counted(tmp_path: Path, line: str) -> None:
+def test_a_module_skipped_as_a_whole_is_counted(
+    tmp_path: Path, line: str, more: Sequence[str]
+) -> None:
     reason = "no compiler" if "compiler" in line else "could not import 'no_such'"
-    last = run(tmp_path, f"import pytest\n{line}\ndef test_some(): pass\n").stdout.splitlines()
+    done = run(tmp_path, f"import pytest\n{line}\ndef test_some(): pass\n", more)
+    last = done.stdout.splitlines()
     assert last[-2] == "skipped: 1"
     assert reason in last[-1]
 
