@@ -167,9 +167,13 @@ CANON float canon_exp_below_zero(float x) {
 }
 
 // exp(x) / (1 + exp(x)) below zero, 1 / (1 + exp(-x)) above: neither overflows, both keep tails.
+// d + low is 1 + e exactly.
 CANON float canon_sigmoid_f32(float x) {
     float e = canon_exp_below_zero(x);
-    float r = canon_raw_div(x < 0.0f ? e : 1.0f, canon_raw_add(1.0f, e));
+    float d = canon_raw_add(1.0f, e);
+    float low = canon_raw_sub(e, canon_raw_sub(d, 1.0f));
+    float r = canon_raw_div(x < 0.0f ? e : 1.0f, d);
+    r = canon_raw_fma(-r, low, r);
     return x == x ? r : CANON_NAN;
 }
 

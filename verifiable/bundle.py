@@ -5,8 +5,8 @@ is checked first at every use, so that a key of another version or a changed fil
 anything obscure happens. A bundle's identity is the digest of its LOCK.
 
 The lock has parts, each the business of one module above: ``zk`` belongs to
-``verifiable.proofs``, ``canon`` to ``verifiable.canon``. Files are marked with what they are for, so that a copy without the
-proving keys still verifies.
+``verifiable.proofs``, ``canon`` to ``verifiable.canon``. Files are marked with what they are for,
+so that a copy without the proving keys still verifies.
 """
 
 import json

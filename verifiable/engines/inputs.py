@@ -1,6 +1,6 @@
 """Holding what a caller hands over against what a graph asks for; every engine does it alike."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -10,13 +10,21 @@ from verifiable.graph.ir import Array, Const, Graph, Index, TensorType, Weights,
 from verifiable.ops import check_values, dtype_of
 
 
-def check_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+CheckValues = Callable[[str, Array], None]
+"""Refuses elements that no tensor of the machine holds, as ``ops.check_values`` does."""
+
+
+def check_inputs(
+    graph: Graph, inputs: Mapping[str, Array], *, check: CheckValues = check_values
+) -> dict[str, Array]:
     """Check the inputs of a run.
 
     Parameters
     ----------
     graph : Graph
     inputs : mapping of str to array
+    check : callable
+        Of an engine that does it faster.
 
     Returns
     -------
@@ -38,7 +46,7 @@ def check_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if name not in inputs:
             raise TensorError(f"input `{name}` is absent, wanted {kind}")
         _check_type(f"input `{name}`", inputs[name], kind)
-        check_values(name, inputs[name])
+        check(name, inputs[name])
     return {name: _contiguous(inputs[name]) for name in wanted}
 
 

@@ -1,0 +1,108 @@
+// What verifiable/engines/cpu_library.py calls, through ctypes.
+#include <new>
+
+#include "plan.h"
+#include "pool.h"
+
+using namespace verifiable;
+
+namespace {
+
+struct Engine {
+    explicit Engine(int threads) : pool(threads), scratch(threads) {}
+    Pool pool;
+    std::vector<Scratch> scratch;
+};
+
+// Elements that are looked at before asking whether one of them is bad.
+constexpr i64 STRETCH = 4096;
+
+enum Status : int { DONE, NO_MEMORY, BAD_PLAN };
+
+}  // namespace
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+// Which build this processor can run: 1 any, 3 x86-64-v3, 4 x86-64-v4.
+int verifiable_level() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+              __builtin_cpu_supports("popcnt");
+    bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl");
+    return v4 ? 4 : v3 ? 3 : 1;
+#else
+    return 1;
+#endif
+}
+
+// Its name is what cpu_library.py and this file must agree on: the words of a plan, the calls.
+int verifiable_version_1() { return 1; }
+
+// Floats of a vector of this build.
+int verifiable_lanes() { return LANES; }
+
+void* verifiable_engine_new(int threads) {
+    try {
+        return new Engine(threads);
+    } catch (const std::exception&) {
+        return nullptr;
+    }
+}
+
+void verifiable_engine_free(void* engine) { delete (Engine*)engine; }
+
+// Place of the first float that is a NaN other than 0x7fc00000, or -1.
+i64 verifiable_find_nan(const std::uint32_t* bits, i64 count) {
+    for (i64 first = 0; first < count; first += STRETCH) {
+        i64 stop = first + STRETCH < count ? first + STRETCH : count;
+        std::uint32_t bad = 0;
+        for (i64 i = first; i < stop; ++i)
+            bad |= (bits[i] & 0x7fffffff) > 0x7f800000 && bits[i] != NAN_BITS;
+        if (!bad) continue;
+        while ((bits[first] & 0x7fffffff) <= 0x7f800000 || bits[first] == NAN_BITS) ++first;
+        return first;
+    }
+    return -1;
+}
+
+// Reads a plan; `slots` need to be set for constants alone, which are packed now.
+int verifiable_plan_new(const i64* words, i64 count, void* const* slots, void** plan) {
+    try {
+        FloatMode mode;
+        *plan = read_plan(Words(words, count), (u8* const*)slots).release();
+        return *plan ? DONE : BAD_PLAN;
+    } catch (const std::bad_alloc&) {
+        return NO_MEMORY;
+    }
+}
+
+void verifiable_plan_free(void* plan) { delete (Plan*)plan; }
+
+// Executes operations first .. stop of a plan over the memory that `slots` name.
+int verifiable_plan_run(void* plan, void* engine, void* const* slots, i64 first, i64 stop,
+                        i64 tile_rows, i64 tile_columns) {
+    auto& e = *(Engine*)engine;
+    std::lock_guard<std::mutex> lock(e.pool.busy);
+    FloatMode mode;
+    try {
+        Run run{(u8* const*)slots, &e.pool, &e.scratch, {tile_rows, tile_columns}};
+        for (i64 i = first; i < stop; ++i) {
+            const Operation& operation = *((Plan*)plan)->operations[i];
+            switch (operation.kind) {
+                case Operation::GROUP: run_group(run, operation.group); break;
+                case Operation::COPY: run_copy(run, operation.copy); break;
+                case Operation::GATHER: run_gather(run, operation.gather); break;
+            }
+        }
+    } catch (const std::bad_alloc&) {
+        return NO_MEMORY;
+    }
+    return DONE;
+}
+}
+#pragma GCC visibility pop

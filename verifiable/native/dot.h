@@ -1,0 +1,89 @@
+// Floats of rows, packed: element k of row i at to[k * STEP + i], zeros where there is no row.
+#pragma once
+
+#include "dot_driver.h"
+
+namespace verifiable {
+
+struct DotGrain {
+    i64 rows, columns;
+};
+
+void dot_floats(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
+void pack_constant_floats(Rows& rows, bool left, const u8* data);
+DotGrain float_grain();
+
+void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
+void pack_constant_integers(Rows& rows, bool left, const u8* data);
+DotGrain integer_grain();
+
+#if defined(__AVX2__)
+// Eight rows by eight columns: to[k * step + i] = rows[i][k].
+inline void transpose_8x8(const float* const rows[8], float* to, i64 step) {
+    __m256 r[8], s[8];
+    for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(rows[i]);
+    for (int i = 0; i < 8; i += 2) {
+        s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int h = 0; h < 8; h += 4)
+        for (int i = 0; i < 2; ++i) {
+            r[h + 2 * i] = _mm256_shuffle_ps(s[h + i], s[h + i + 2], 0x44);
+            r[h + 2 * i + 1] = _mm256_shuffle_ps(s[h + i], s[h + i + 2], 0xee);
+        }
+    for (int k = 0; k < 4; ++k) {
+        _mm256_storeu_ps(to + k * step, _mm256_permute2f128_ps(r[k], r[k + 4], 0x20));
+        _mm256_storeu_ps(to + (k + 4) * step, _mm256_permute2f128_ps(r[k], r[k + 4], 0x31));
+    }
+}
+#endif
+
+template <i64 STEP>
+void pack_floats(const Rows& rows, const float* from, i64 first, i64 stop, i64 k0, i64 k1,
+                 float* to) {
+    const i64 count = stop - first;
+    if (count < STEP) std::memset(to, 0, (k1 - k0) * STEP * sizeof(float));
+    if (rows.k.unit()) {
+        const float* row[STEP];
+        for (i64 i = 0; i < count; ++i) row[i] = from + rows.row[first + i];
+        i64 k = k0;
+        if (count == STEP) {
+#if defined(__AVX2__)
+            if constexpr (STEP % 8 == 0) {
+                for (; k + 8 <= k1; k += 8)
+                    for (i64 i = 0; i < STEP; i += 8) {
+                        const float* eight[8];
+                        for (int j = 0; j < 8; ++j) eight[j] = row[i + j] + k;
+                        transpose_8x8(eight, to + (k - k0) * STEP + i, STEP);
+                    }
+            }
+#endif
+            for (; k < k1; ++k)
+                for (i64 i = 0; i < STEP; ++i) to[(k - k0) * STEP + i] = row[i][k];
+            return;
+        }
+        for (; k < k1; ++k)
+            for (i64 i = 0; i < count; ++i) to[(k - k0) * STEP + i] = row[i][k];
+        return;
+    }
+    if (rows.row.run(first, stop - 1)) {
+        const float* at = from + rows.row[first];
+        for (i64 k = k0; k < k1; ++k, to += STEP) {
+            const float* line = at + rows.k[k];
+            if (count == STEP) {
+                for (i64 i = 0; i < STEP; ++i) to[i] = line[i];
+            } else {
+                for (i64 i = 0; i < count; ++i) to[i] = line[i];
+            }
+        }
+        return;
+    }
+    i64 offset[STEP];
+    for (i64 i = 0; i < count; ++i) offset[i] = rows.row[first + i];
+    for (i64 k = k0; k < k1; ++k, to += STEP) {
+        const float* line = from + rows.k[k];
+        for (i64 i = 0; i < count; ++i) to[i] = line[offset[i]];
+    }
+}
+
+}  // namespace verifiable

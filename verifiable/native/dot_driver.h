@@ -1,0 +1,270 @@
+// The loops around a micro-kernel, the same for floats and integers.
+//
+// One operand of a Dot is cut into slivers of `ROWS` rows, the other into panels of `COLUMNS`;
+// both are packed so that a kernel reads them in the order of k. A kernel computes one sliver by
+// one panel over one chunk of k. Tiling is over rows and columns alone, so it cannot change the
+// order of additions inside an element.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "plan.h"
+
+namespace verifiable {
+
+// Packed rows are kept for the next tile up to this size; beyond, a chunk at a time.
+constexpr i64 KEPT_BYTES = 2 << 20;
+
+// Where so few panels pass by a sliver, packing it would not pay.
+constexpr i64 FEW_PANELS = 16;
+
+inline i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
+
+// Kernels: element types `Left`, `Right`, `Sum`; `ROWS`, `COLUMNS`, `GROUP` (elements of k that
+// lie side by side); direct, pack_left, pack_right, tile and line (see dot_f32.cpp).
+template <class Kernels>
+class DotDriver {
+    using Left = typename Kernels::Left;
+    using Right = typename Kernels::Right;
+    using Sum = typename Kernels::Sum;
+    static constexpr i64 ROWS = Kernels::ROWS;
+    static constexpr i64 COLUMNS = Kernels::COLUMNS;
+    static constexpr i64 GROUP = Kernels::GROUP;
+
+  public:
+    DotDriver(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch)
+        : dot_(dot), left_(dot.swapped ? dot.b : dot.a), right_(dot.swapped ? dot.a : dot.b),
+          part_(part), scratch_(scratch) {
+        l0_ = dot.swapped ? part.n0 : part.m0;
+        l1_ = dot.swapped ? part.n1 : part.m1;
+        r0_ = dot.swapped ? part.m0 : part.n0;
+        r1_ = dot.swapped ? part.m1 : part.n1;
+        left_step_ = dot.swapped ? 1 : part.ld;
+        right_step_ = dot.swapped ? part.ld : 1;
+        groups_ = ceil_div(dot.k, GROUP);
+        chunk_ = Kernels::chunk(dot);
+        left_batch_ = part.batch % left_.batch.extent;
+        right_batch_ = part.batch % right_.batch.extent;
+        if (!left_.constant) left_data_ = run.address(left_.at);
+        if (!right_.constant) right_data_ = run.address(right_.at);
+    }
+
+    void compute() {
+        if (dot_.k == 0) return clear();
+        i64 slivers = ceil_div(l1_ - l0_, ROWS), panels = ceil_div(r1_ - r0_, COLUMNS);
+        direct_ = Kernels::direct(left_) && panels <= FEW_PANELS;
+        left_whole_ = left_.constant || direct_ ||
+                      keep(slivers * ROWS * sizeof(Left), part_.left_again || slivers == 1);
+        right_whole_ = right_.constant || keep(panels * COLUMNS * sizeof(Right), part_.right_again);
+        if (left_whole_ && !left_.constant && !direct_) fill_left(slivers);
+        if (right_whole_ && !right_.constant) fill_right(panels);
+        if (slivers == 1 && left_whole_ && right_whole_) return narrow(panels);
+        for (i64 k0 = 0; k0 < dot_.k; k0 += chunk_) {
+            i64 k1 = std::min(k0 + chunk_, dot_.k);
+            if (!left_whole_) pack_left(k0, k1, slivers, scratch_.left);
+            if (!right_whole_) pack_right(k0, k1, panels, scratch_.right);
+            // A block of slivers stays in the second cache while panels pass by.
+            constexpr i64 BLOCK = std::max<i64>(1, 160 / ROWS);
+            for (i64 s0 = 0; s0 < slivers; s0 += BLOCK) {
+                i64 s1 = std::min(s0 + BLOCK, slivers);
+                for (i64 p = 0; p < panels; ++p) {
+                    // The next panel comes in while this one is at work.
+                    const i64 bytes = (k1 - k0) * COLUMNS * (i64)sizeof(Right);
+                    const i64 share = ceil_div(bytes, 64 * (s1 - s0)) * 64;
+                    const char* next = p + 1 < panels ? (const char*)right_at(p + 1, k0) : nullptr;
+                    for (i64 s = s0; s < s1; ++s) {
+                        if (next) {
+                            for (i64 line = 0; line < share; line += 64)
+                                __builtin_prefetch(next + line, 0, 2);
+                            next += share;
+                        }
+                        cell(s, p, k0, k1);
+                    }
+                }
+            }
+        }
+    }
+
+  private:
+    bool keep(i64 bytes_of_k, bool again) const {
+        return dot_.k <= chunk_ || (again && bytes_of_k * dot_.k <= KEPT_BYTES);
+    }
+
+    void clear() {
+        for (i64 m = 0; m < part_.m1 - part_.m0; ++m)
+            std::fill_n((Sum*)part_.out + m * part_.ld, part_.n1 - part_.n0, Sum{});
+    }
+
+    // Few rows: each panel passes through once, from its first chunk to its last.
+    void narrow(i64 panels) {
+        i64 rows = l1_ - l0_;
+        constexpr i64 WIDE = 4;
+        for (i64 p = 0; p < panels;) {
+            bool wide = rows == 1 && right_step_ == 1 && p + WIDE <= panels &&
+                        (p + WIDE) * COLUMNS <= r1_ - r0_;
+            for (i64 k0 = 0; k0 < dot_.k; k0 += chunk_) {
+                i64 k1 = std::min(k0 + chunk_, dot_.k);
+                if (wide) {
+                    Kernels::line(ceil_div(k1 - k0, GROUP), line_at(k0), direct_ ? 1 : ROWS,
+                                  right_at(p, k0), groups_ * GROUP * COLUMNS, out(0, p), k0 == 0,
+                                  k1 == dot_.k);
+                } else {
+                    cell(0, p, k0, k1);
+                }
+            }
+            p += wide ? WIDE : 1;
+        }
+    }
+
+    // The only row of the left operand.
+    const Left* line_at(i64 k0) const {
+        if (!direct_) return left_at(0, k0);
+        return (const Left*)left_data_ + left_.batch[left_batch_] + left_.row[l0_] + k0;
+    }
+
+    Sum* out(i64 sliver, i64 panel) const {
+        return (Sum*)part_.out + sliver * ROWS * left_step_ + panel * COLUMNS * right_step_;
+    }
+
+    const Left* left_at(i64 sliver, i64 k0) const {
+        if (left_.constant) {
+            i64 number = l0_ / ROWS + sliver;
+            i64 count = ceil_div(left_.row.extent, ROWS);
+            return (const Left*)left_.packed.data() +
+                   ((left_batch_ * count + number) * groups_ * GROUP + k0) * ROWS;
+        }
+        i64 depth = left_whole_ ? groups_ * GROUP : depth_;
+        return (const Left*)scratch_.left.data() + (sliver * depth + (left_whole_ ? k0 : 0)) * ROWS;
+    }
+
+    const Right* right_at(i64 panel, i64 k0) const {
+        if (right_.constant) {
+            i64 number = r0_ / COLUMNS + panel;
+            i64 count = ceil_div(right_.row.extent, COLUMNS);
+            return (const Right*)right_.packed.data() +
+                   ((right_batch_ * count + number) * groups_ * GROUP + k0) * COLUMNS;
+        }
+        i64 depth = right_whole_ ? groups_ * GROUP : depth_;
+        return (const Right*)scratch_.right.data() +
+               (panel * depth + (right_whole_ ? k0 : 0)) * COLUMNS;
+    }
+
+    void cell(i64 sliver, i64 panel, i64 k0, i64 k1) {
+        i64 rows = std::min(ROWS, l1_ - l0_ - sliver * ROWS);
+        i64 columns = std::min(COLUMNS, r1_ - r0_ - panel * COLUMNS);
+        const Left* a = direct_ ? nullptr : left_at(sliver, k0);
+        const Right* b = right_at(panel, k0);
+        Sum* c = out(sliver, panel);
+        i64 depth = ceil_div(k1 - k0, GROUP);
+        bool first = k0 == 0, last = k1 == dot_.k;
+        auto kernel = direct_ ? table<true>()[rows] : table<false>()[rows];
+        if (direct_) {
+            a = (const Left*)left_data_ + left_.batch[left_batch_] +
+                left_.row[l0_ + sliver * ROWS] + k0;
+        }
+        const i64 step = left_.row.stride;
+        if (columns == COLUMNS && right_step_ == 1) {
+            kernel(depth, a, step, b, c, left_step_, first, last);
+            return;
+        }
+        alignas(64) Sum cells[ROWS * COLUMNS];
+        if (!first)
+            for (i64 i = 0; i < rows; ++i)
+                for (i64 j = 0; j < columns; ++j)
+                    cells[i * COLUMNS + j] = c[i * left_step_ + j * right_step_];
+        kernel(depth, a, step, b, cells, COLUMNS, first, last);
+        if (right_step_ == 1) {
+            for (i64 i = 0; i < rows; ++i)
+                std::memcpy(c + i * left_step_, cells + i * COLUMNS, columns * sizeof(Sum));
+        } else {
+            for (i64 j = 0; j < columns; ++j)
+                for (i64 i = 0; i < rows; ++i)
+                    c[i * left_step_ + j * right_step_] = cells[i * COLUMNS + j];
+        }
+    }
+
+    void pack_left(i64 k0, i64 k1, i64 slivers, Memory& memory) {
+        depth_ = ceil_div(k1 - k0, GROUP) * GROUP;
+        Left* to = (Left*)memory.reserve(slivers * depth_ * ROWS * sizeof(Left));
+        for (i64 s = 0; s < slivers; ++s) {
+            i64 first = l0_ + s * ROWS;
+            Kernels::pack_left(left_, left_data_, left_batch_, first, std::min(first + ROWS, l1_),
+                               k0, k1, to + s * depth_ * ROWS);
+        }
+        scratch_.left_holds[0] = -1;
+    }
+
+    void pack_right(i64 k0, i64 k1, i64 panels, Memory& memory) {
+        depth_ = ceil_div(k1 - k0, GROUP) * GROUP;
+        Right* to = (Right*)memory.reserve(panels * depth_ * COLUMNS * sizeof(Right));
+        for (i64 p = 0; p < panels; ++p) {
+            i64 first = r0_ + p * COLUMNS;
+            Kernels::pack_right(right_, right_data_, right_batch_, first,
+                                std::min(first + COLUMNS, r1_), k0, k1, to + p * depth_ * COLUMNS);
+        }
+        scratch_.right_holds[0] = -1;
+    }
+
+    void fill_left(i64 slivers) {
+        std::array<i64, 3> wanted{left_batch_, l0_, l1_};
+        if (scratch_.left_holds == wanted) return;
+        pack_left(0, dot_.k, slivers, scratch_.left);
+        scratch_.left_holds = wanted;
+    }
+
+    void fill_right(i64 panels) {
+        std::array<i64, 3> wanted{right_batch_, r0_, r1_};
+        if (scratch_.right_holds == wanted) return;
+        pack_right(0, dot_.k, panels, scratch_.right);
+        scratch_.right_holds = wanted;
+    }
+
+    using Tile = void (*)(i64, const Left*, i64, const Right*, Sum*, i64, bool, bool);
+
+    template <bool DIRECT, int... M>
+    static constexpr std::array<Tile, ROWS + 1> kernels(std::integer_sequence<int, M...>) {
+        return {nullptr, &Kernels::template tile<M + 1, DIRECT>...};
+    }
+
+    template <bool DIRECT>
+    static const std::array<Tile, ROWS + 1>& table() {
+        static constexpr auto all = kernels<DIRECT>(std::make_integer_sequence<int, (int)ROWS>{});
+        return all;
+    }
+
+    const Dot& dot_;
+    const Rows& left_;
+    const Rows& right_;
+    const DotPart& part_;
+    Scratch& scratch_;
+    i64 l0_, l1_, r0_, r1_, left_step_, right_step_, groups_, chunk_, left_batch_, right_batch_;
+    i64 depth_ = 0;
+    bool left_whole_ = false, right_whole_ = false;
+    bool direct_ = false;  // the left operand is read where it lies
+    const u8* left_data_ = nullptr;
+    const u8* right_data_ = nullptr;
+};
+
+// All of a constant operand, batch after batch, in slivers or panels.
+template <class Kernels, bool LEFT>
+void pack_all(Rows& rows, const u8* data) {
+    using Element = std::conditional_t<LEFT, typename Kernels::Left, typename Kernels::Right>;
+    constexpr i64 STEP = LEFT ? Kernels::ROWS : Kernels::COLUMNS;
+    i64 depth = ceil_div(rows.k.extent, Kernels::GROUP) * Kernels::GROUP;
+    i64 count = ceil_div(rows.row.extent, STEP);
+    Element* to = (Element*)rows.packed.reserve(
+        rows.batch.extent * count * depth * STEP * (i64)sizeof(Element));
+    for (i64 b = 0; b < rows.batch.extent; ++b)
+        for (i64 i = 0; i < count; ++i, to += depth * STEP) {
+            i64 stop = std::min((i + 1) * STEP, rows.row.extent);
+            if constexpr (LEFT) {
+                Kernels::pack_left(rows, data, b, i * STEP, stop, 0, rows.k.extent, to);
+            } else {
+                Kernels::pack_right(rows, data, b, i * STEP, stop, 0, rows.k.extent, to);
+            }
+        }
+}
+
+}  // namespace verifiable

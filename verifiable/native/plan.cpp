@@ -1,0 +1,194 @@
+// Reads a plan from its words, and packs constants.
+#include "plan.h"
+
+#include "dot.h"
+
+namespace verifiable {
+
+namespace {
+
+constexpr i64 LARGEST_TABLE = 1 << 17;
+
+Place read_place(Words& w) {
+    Place p;
+    p.slot = w.next();
+    p.offset = w.next();
+    return p;
+}
+
+Axis read_axis(Words& w) {
+    Axis axis;
+    std::vector<i64> parts = w.list();
+    axis.extent = 1;
+    for (size_t p = 0; p + 1 < parts.size(); p += 2) axis.extent *= parts[p];
+    if (parts.size() == 2) {
+        axis.stride = parts[1];
+    } else if (parts.size() > 2) {
+        axis.parts = std::move(parts);
+        if (axis.extent <= LARGEST_TABLE) {
+            axis.table.reserve(axis.extent);
+            for (i64 i = 0; i < axis.extent; ++i) axis.table.push_back(axis.sum_of_parts(i));
+        }
+    }
+    return axis;
+}
+
+Rows read_rows(Words& w) {
+    Rows rows;
+    rows.at = read_place(w);
+    rows.dtype = (int)w.next();
+    rows.constant = w.next();
+    rows.batch = read_axis(w);
+    rows.row = read_axis(w);
+    rows.k = read_axis(w);
+    return rows;
+}
+
+// Work of `count` rows in slivers; fewer than four do not fill the units for fma.
+i64 sliver_cost(i64 count, i64 rows) {
+    i64 rest = count % rows;
+    return count - rest + (rest ? std::max<i64>(rest, std::min<i64>(rows, 4)) : 0);
+}
+
+std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots) {
+    auto dot = std::make_unique<Dot>();
+    dot->dtype = (int)w.next();
+    dot->batches = w.next();
+    dot->m = w.next();
+    dot->n = w.next();
+    dot->k = w.next();
+    dot->chunk = w.next();
+    bool may_swap = w.next();
+    dot->a = read_rows(w);
+    dot->b = read_rows(w);
+    DotGrain grain = dot->dtype == F32 ? float_grain() : integer_grain();
+    i64 plain = sliver_cost(dot->m, grain.rows) * ceil_div(dot->n, grain.columns);
+    i64 swapped = sliver_cost(dot->n, grain.rows) * ceil_div(dot->m, grain.columns);
+    dot->swapped = may_swap && swapped * 10 < plain * 9;
+    if (w.bad()) return dot;
+    for (Rows* rows : {&dot->a, &dot->b})
+        if (rows->constant) {
+            bool left = (rows == &dot->a) != dot->swapped;
+            const u8* data = slots[rows->at.slot] + rows->at.offset;
+            dot->dtype == F32 ? pack_constant_floats(*rows, left, data)
+                              : pack_constant_integers(*rows, left, data);
+        }
+    return dot;
+}
+
+ScalarStep read_step(Words& w, bool& known) {
+    ScalarStep step;
+    int function = (int)w.next();
+    step.dtype = (int)w.next();
+    step.chooses = w.next();
+    step.writes = w.next();
+    std::vector<i64> reads = w.list();
+    step.arity = (i64)reads.size();
+    known = known && step.arity >= 1 && step.arity <= 4;
+    if (!known) return step;
+    for (i64 j = 0; j < step.arity; ++j) step.reads[j] = reads[j];
+    for (int mask = 0; mask < 16; ++mask)
+        step.kernel[mask] = scalar_kernel(function, step.dtype, mask);
+    known = step.kernel[0] != nullptr;
+    return step;
+}
+
+Node read_node(Words& w, bool& known) {
+    Node node;
+    node.kind = (decltype(node.kind))w.next();
+    node.dtype = (int)w.next();
+    node.column = w.next();
+    node.buffer = w.next();
+    i64 operands = w.next();
+    for (i64 i = 0; i < operands && !w.bad(); ++i) {
+        Operand o;
+        o.node = w.next();
+        o.dtype = (int)w.next();
+        o.inner = 1;
+        o.at = {0, 0};
+        if (o.node < 0) {
+            o.at = read_place(w);
+            o.inner = w.next();
+            o.row = read_axis(w);
+        }
+        node.operands.push_back(std::move(o));
+    }
+    node.fold = w.next();
+    node.chunk = w.next();
+    node.registers = w.next();
+    node.register_bytes = w.next();
+    for (i64 literal : w.list()) node.literals.push_back((std::uint64_t)literal);
+    i64 steps = w.next();
+    for (i64 i = 0; i < steps && !w.bad() && known; ++i) node.steps.push_back(read_step(w, known));
+    return node;
+}
+
+void read_group(Words& w, Group& group, u8* const* slots, bool& known) {
+    group.rows = w.next();
+    group.width = w.next();
+    group.whole_rows = w.next();
+    if (w.next()) group.dot = read_dot(w, slots);
+    i64 buffers = w.next();
+    group.scratch_bytes = 0;
+    for (i64 i = 0; i < buffers && !w.bad(); ++i) {
+        Buffer b;
+        b.scratch = w.next();
+        b.itemsize = (int)w.next();
+        b.column = w.next();
+        b.at = read_place(w);
+        if (b.scratch) {
+            b.at.offset = group.scratch_bytes;
+            group.scratch_bytes += b.itemsize;
+        }
+        group.buffers.push_back(b);
+    }
+    i64 nodes = w.next();
+    for (i64 i = 0; i < nodes && !w.bad() && known; ++i) group.nodes.push_back(read_node(w, known));
+}
+
+void read_copy(Words& w, Copy& copy) {
+    copy.size = (int)w.next();
+    copy.from = read_place(w);
+    copy.to = read_place(w);
+    copy.extents = w.list();
+    copy.strides = w.list();
+    copy.out_strides = w.list();
+    copy.low = w.list();
+    copy.high = w.list();
+    copy.fill = (std::uint64_t)w.next();
+}
+
+void read_gather(Words& w, Gather& g) {
+    g.size = (int)w.next();
+    g.x = read_place(w);
+    g.index = read_place(w);
+    g.to = read_place(w);
+    g.index_dtype = (int)w.next();
+    g.n = w.next();
+    g.k = w.next();
+    g.inner = w.next();
+    g.j = w.next();
+    g.index_batches = w.next();
+}
+
+}  // namespace
+
+std::unique_ptr<Plan> read_plan(Words w, u8* const* slots) {
+    auto plan = std::make_unique<Plan>();
+    bool known = true;
+    while (w.more() && known) {
+        auto operation = std::make_unique<Operation>();
+        operation->kind = (decltype(operation->kind))w.next();
+        switch (operation->kind) {
+            case Operation::GROUP: read_group(w, operation->group, slots, known); break;
+            case Operation::COPY: read_copy(w, operation->copy); break;
+            case Operation::GATHER: read_gather(w, operation->gather); break;
+            default: known = false;
+        }
+        plan->operations.push_back(std::move(operation));
+    }
+    if (w.bad() || !known) return nullptr;
+    return plan;
+}
+
+}  // namespace verifiable

@@ -1,0 +1,140 @@
+// Folds of one row.
+#include <algorithm>
+
+#include "plan.h"
+
+namespace verifiable {
+
+namespace {
+
+enum Fold : i64 { SUM, MAX, MIN, ARGMAX, ARGMIN };
+
+constexpr i64 SIDE = 32;  // sums that run side by side in a chunk
+constexpr int VECTORS = SIDE / LANES;
+
+// Chunk of at most `width` floats: lane l adds x[l], x[l + 32], ... from +0; then halves are added.
+float sum_chunk(const float* x, i64 width) {
+    Floats lanes[VECTORS];
+    for (int v = 0; v < VECTORS; ++v) lanes[v] = Floats{};
+    i64 i = 0;
+    for (; i + SIDE <= width; i += SIDE)
+        for (int v = 0; v < VECTORS; ++v) lanes[v] = lanes[v] + load(x + i + v * LANES);
+    if (i < width) {
+        // A lane is never -0, so adding +0 to it changes nothing.
+        float tail[SIDE] = {};
+        std::memcpy(tail, x + i, (width - i) * sizeof(float));
+        for (int v = 0; v < VECTORS; ++v) lanes[v] = lanes[v] + load(tail + v * LANES);
+    }
+    for (int half = VECTORS / 2; half; half /= 2)
+        for (int v = 0; v < half; ++v) lanes[v] = lanes[v] + lanes[v + half];
+    float rest[LANES];
+    store(rest, lanes[0]);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int l = 0; l < half; ++l) rest[l] = rest[l] + rest[l + half];
+    return rest[0];
+}
+
+float sum_floats(const float* x, i64 width, i64 chunk) {
+    if (!width) return 0.0f;
+    float total = sum_chunk(x, std::min(chunk, width));
+    for (i64 i = chunk; i < width; i += chunk)
+        total = total + sum_chunk(x + i, std::min(chunk, width - i));
+    total = total + 0.0f;
+    return total == total ? total : __builtin_nanf("");
+}
+
+// Integers in the order of the floats, -0 below +0, NaN on top; for MIN the order is turned over
+// but for NaN. Tensors hold no NaN but 0x7fc00000.
+template <bool LEAST, class I>
+inline I key_of(I bits) {
+    I key = bits ^ ((bits >> 31) & 0x7fffffff);
+    if constexpr (LEAST) {
+        I nan = -(I)(bits == (I{} + (std::int32_t)NAN_BITS));
+        if constexpr (!std::is_integral_v<I>) nan = bits == (I{} + (std::int32_t)NAN_BITS);
+        key = (~key & ~nan) | (nan & 0x7fffffff);
+    }
+    return key;
+}
+
+template <bool LEAST>
+std::int32_t top_key(const std::int32_t* x, i64 width) {
+    std::int32_t top = INT32_MIN;
+    i64 i = 0;
+    if (width >= 4 * LANES) {
+        Ints best[4];
+        for (int v = 0; v < 4; ++v) best[v] = Ints{} + INT32_MIN;
+        for (; i + 4 * LANES <= width; i += 4 * LANES)
+            for (int v = 0; v < 4; ++v) {
+                Ints key = key_of<LEAST>(*(const Ints*)(x + i + v * LANES));
+                best[v] = key > best[v] ? key : best[v];
+            }
+        for (int v = 0; v < 4; ++v)
+            for (int l = 0; l < LANES; ++l) top = std::max<std::int32_t>(top, best[v][l]);
+    }
+    for (; i < width; ++i) top = std::max(top, key_of<LEAST>(x[i]));
+    return top;
+}
+
+template <bool LEAST>
+std::int32_t bits_of(std::int32_t key) {
+    if (LEAST) {
+        if (key == INT32_MAX) return (std::int32_t)NAN_BITS;
+        key = ~key;
+    }
+    return key ^ ((key >> 31) & 0x7fffffff);
+}
+
+template <bool LEAST>
+i64 place_of_top(const std::int32_t* x, i64 width) {
+    std::int32_t top = top_key<LEAST>(x, width);
+    for (i64 i = 0; i < width; ++i)
+        if (key_of<LEAST>(x[i]) == top) return i;
+    return 0;
+}
+
+void fold_floats(i64 fold, i64 chunk, const void* row, i64 width, void* out) {
+    auto bits = (const std::int32_t*)row;
+    switch (fold) {
+        case SUM: *(float*)out = sum_floats((const float*)row, width, chunk); break;
+        case MAX: *(std::int32_t*)out = bits_of<false>(top_key<false>(bits, width)); break;
+        case MIN: *(std::int32_t*)out = bits_of<true>(top_key<true>(bits, width)); break;
+        case ARGMAX: *(i64*)out = place_of_top<false>(bits, width); break;
+        case ARGMIN: *(i64*)out = place_of_top<true>(bits, width); break;
+    }
+}
+
+template <class T>
+void fold_integers(i64 fold, const T* x, i64 width, void* out) {
+    if (fold == SUM) {
+        // Wraps; unsigned, since signed overflow is undefined in C++.
+        std::make_unsigned_t<T> total = 0;
+        for (i64 i = 0; i < width; ++i) total += (std::make_unsigned_t<T>)x[i];
+        *(T*)out = (T)total;
+        return;
+    }
+    T best = x[0];
+    if (fold == MAX || fold == ARGMAX) {
+        for (i64 i = 1; i < width; ++i) best = std::max(best, x[i]);
+    } else {
+        for (i64 i = 1; i < width; ++i) best = std::min(best, x[i]);
+    }
+    if (fold == MAX || fold == MIN) {
+        *(T*)out = best;
+    } else {
+        *(i64*)out = std::find(x, x + width, best) - x;
+    }
+}
+
+}  // namespace
+
+void fold_row(int dtype, i64 fold, i64 chunk, const void* row, i64 width, void* out) {
+    switch (dtype) {
+        case F32: fold_floats(fold, chunk, row, width, out); break;
+        case I8: fold_integers(fold, (const std::int8_t*)row, width, out); break;
+        case I32: fold_integers(fold, (const std::int32_t*)row, width, out); break;
+        case I64: fold_integers(fold, (const i64*)row, width, out); break;
+        default: fold_integers(fold, (const u8*)row, width, out); break;
+    }
+}
+
+}  // namespace verifiable
