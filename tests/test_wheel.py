@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from zk_material import case, input_file, model, resigned
 
 from verifiable.cli.main import VERBS
+from verifiable.engines import cpu_library
 from verifiable.receipt import encode_receipt
 from verifiable.solidity.artifacts import SHIPPED, TARGETS
 
@@ -123,7 +124,15 @@ def contents(name: str) -> set[Path]:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert shipped == {name for name in tracked() if name.startswith("verifiable/")} - NOT_SHIPPED
+    package = {name for name in tracked() if name.startswith("verifiable/")} - NOT_SHIPPED
+    kernels = {
+        "verifiable/engines/_cuda/" + name.removeprefix("cuda/")
+        for name in tracked()
+        if name.startswith("cuda/") and name.endswith((".cu", ".h"))
+    }
+    native = {f"verifiable/native/_{name}.abi3.so" for name in cpu_library.built()}
+    assert kernels
+    assert shipped == package | kernels | native
 
 
 def test_the_wheel_carries_license_and_readme(wheel: Path) -> None:
@@ -221,11 +230,20 @@ def test_doctor_says_what_is_missing(installed: Environment) -> None:
     assert found["onnxruntime"] == distribution("onnxruntime").version
 
 
+def test_a_model_is_compiled_run_and_replayed_by_the_native_engine(installed: Environment) -> None:
+    (installed.work / "canon.onnx").write_bytes(model())
+    shutil.copyfile(input_file(), installed.work / "canon.npz")
+    assert installed.json("compile", "canon.onnx", "-o", "canon")["semantics"] == "canon/1"
+    words = ("canon.npz", "--device", "cpu")
+    assert installed.json("run", "canon", *words, "-o", "canon.claim")["engine"] == "cpu"
+    assert installed.json("replay", "canon.claim", "canon", *words)["verdict"] == "upheld"
+
+
 def test_a_model_is_inspected(installed: Environment) -> None:
     (installed.work / "model.onnx").write_bytes(model())
     shown = installed.json("inspect", "model.onnx")
     assert shown["kind"] == "model"
-    assert shown["parameters"] == 4 * 3 + 3 * 2
+    assert shown["zk"]["parameters"] == 4 * 3 + 3 * 2
 
 
 def test_a_missing_extra_is_named(installed: Environment) -> None:

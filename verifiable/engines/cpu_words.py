@@ -268,12 +268,12 @@ WITH_RAW: Final = frozenset(
 )
 
 
-def _raw(program: Program, given: int, number: int) -> int:
+def _may_stay_raw(program: Program, given: int, number: int) -> bool:
     """Whether a step may leave NaNs as they come: only the last result and bits tell them apart."""
     step, steps = program.steps[number], program.steps
     last = number == len(steps) - 1
     told = any(s.function is Scalar.BITS_OF_F32 and given + number in s.registers for s in steps)
-    return 0 if last or told or step.function not in WITH_RAW else RAW
+    return step.function in WITH_RAW and not last and not told
 
 
 def _program(program: Program, operands: list[DType]) -> Words:
@@ -302,7 +302,9 @@ def _program(program: Program, operands: list[DType]) -> Words:
         taken = dtypes[step.registers[-1]]
         chooses = step.function is Scalar.SELECT
         reads = [r if r < given else given + places[r] for r in step.registers]
-        function = step.function.value + _raw(program, given, number)
+        function = step.function.value
+        if taken is DType.F32 and _may_stay_raw(program, given, number):
+            function += RAW
         steps += [function, taken.value, chooses, target, *_list(reads)]
     wide = any(dtype is DType.I64 for dtype in dtypes)
     yield from (max(places.values()) + 1, BLOCK * (8 if wide else 4) + 64)

@@ -9,7 +9,6 @@ from verifiable.graph.check import input_types
 from verifiable.graph.ir import Array, Const, Graph, Index, TensorType, Weights, places
 from verifiable.ops import check_values, dtype_of
 
-
 CheckValues = Callable[[str, Array], None]
 """Refuses elements that no tensor of the machine holds, as ``ops.check_values`` does."""
 

@@ -10,8 +10,8 @@ namespace verifiable {
 
 namespace {
 
-// Elements of a block without a Dot: 32 KiB of floats.
-constexpr i64 BLOCK_ELEMENTS = 8192;
+// Elements of a block without a Dot: two tensors of floats fill half of the first cache.
+constexpr i64 BLOCK_ELEMENTS = 2048;
 // Bytes of a block of a Dot's result that later nodes work on.
 constexpr i64 DOT_BYTES = 256 << 10;
 

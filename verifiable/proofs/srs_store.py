@@ -8,11 +8,13 @@ circuit is set up and proven with the file of its own level: from a larger one e
 Lagrange points of that level anew at every stage, which takes longer than the proof.
 """
 
+import fcntl
 import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from verifiable.crypto.felt import MODULUS
@@ -83,17 +85,33 @@ def insecure_srs(k: int, limits: Limits, observer: Observer = ignore) -> Path:
     StorageError
         If the store cannot be written.
     """
-    for level, insecure, path in _stored():
-        if insecure and level == k:
-            return path
-    scratch = _scratch()
-    fresh = scratch / f"{k}.partial"
-    try:
-        args = {"srs_path": stage_path(fresh), "logrows": k}
-        run_stage("srs", args, limits=limits, observer=observer)
-        return _add(fresh, identify(fresh))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with _one_at_a_time():
+        for level, insecure, path in _stored():
+            if insecure and level == k:
+                return path
+        scratch = _scratch()
+        fresh = scratch / f"{k}.partial"
+        try:
+            args = {"srs_path": stage_path(fresh), "logrows": k}
+            run_stage("srs", args, limits=limits, observer=observer)
+            return _add(fresh, identify(fresh))
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep out other processes.
+
+    Two that made a file of one level each would leave open which of the two serves from then on,
+    and a circuit compiled again would get another key.
+    """
+    with storage_errors(srs_folder()):
+        srs_folder().mkdir(parents=True, exist_ok=True)
+        lock = (srs_folder() / ".lock").open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def insecure_family(

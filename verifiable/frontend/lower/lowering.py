@@ -22,6 +22,9 @@ from verifiable.graph.passes import with_fused_maps
 
 MINIMUM_OPSET: Final = 13
 _HALVES: Final = frozenset({int(onnx.TensorProto.FLOAT16), int(onnx.TensorProto.BFLOAT16)})
+_MALFORMED: Final = (
+    AssertionError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError,
+)  # fmt: skip
 _DEEPEST: Final = 32
 """Nesting of functions and branches."""
 
@@ -270,6 +273,13 @@ def _lower_node(walk: _Walk, proto: onnx.NodeProto, label: str) -> Sequence[Valu
         results = lowering(walk.builder, node)
     except GraphError as error:
         raise UnsupportedError(f"{label}: {error}") from error
+    except _MALFORMED as error:
+        # Nothing says that a model keeps ONNX's own rules; what breaks them breaks a lowering at
+        # whatever place relied on them.
+        raise UnsupportedError(
+            f"{label}: its attributes or shapes do not fit one another ({type(error).__name__})",
+            hint="check the model with onnx.checker and its shape inference",
+        ) from error
     made = [results] if isinstance(results, Value) or results is None else list(results)
     for number, name in enumerate(proto.output):
         if name and (number >= len(made) or made[number] is None):

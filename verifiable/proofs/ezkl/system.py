@@ -11,18 +11,15 @@ ONNX, of the canonical settings and of the verifying key.
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from verifiable.crypto.felt import felt_from_ezkl
 from verifiable.crypto.hashing import sha256
-from verifiable.engines.ort import run_samples
 from verifiable.errors import (
     MissingDependencyError,
     ModelError,
@@ -30,7 +27,7 @@ from verifiable.errors import (
     ProofRejectedError,
     StageFailedError,
     TensorError,
-)
+)  # fmt: skip
 from verifiable.frontend.export import signature_of
 from verifiable.frontend.signature import Signature
 from verifiable.proofs.ezkl import tuner
@@ -45,7 +42,8 @@ from verifiable.proofs.ezkl.files import (
     VERIFYING_KEY,
     proof_json,
     read_outputs,
-)
+)  # fmt: skip
+from verifiable.proofs.ezkl.measured import sweep_of
 from verifiable.proofs.ezkl.process import StageResult, run_stage, stage_path
 from verifiable.proofs.ezkl.settings import Candidate, canonical_bytes, layout, parse_settings
 from verifiable.proofs.protocol import (
@@ -58,7 +56,7 @@ from verifiable.proofs.protocol import (
     Tensors,
     Usage,
     ignore,
-)
+)  # fmt: skip
 from verifiable.proofs.statement import Layout
 from verifiable.storage import write_file
 from verifiable.types import Felt
@@ -146,26 +144,10 @@ class Ezkl:
                 return tuner.lay_out(sweep, Candidate.of_levers(policy.levers), policy)
             return tuner.tune(sweep, policy, scale=self.scale)
 
-    @contextmanager
-    def _sweep(self, model: bytes, data: Tensors, policy: Policy) -> Iterator[tuner.Sweep]:
-        """A sweep over `model`, measured against onnxruntime, in a scratch folder."""
-        outputs = run_samples(model, data)
-        names = [output.name for output in signature_of(model).outputs]
-        reference = [
-            [np.asarray(outputs[name][i], np.float32) for name in names]
-            for i in range(len(next(iter(outputs.values()))))
-        ]
-        with tempfile.TemporaryDirectory(prefix="verifiable-tune-") as folder:
-            path = Path(folder) / MODEL
-            path.write_bytes(model)
-            yield tuner.Sweep(
-                model=path,
-                data=data,
-                reference=reference,
-                policy=policy,
-                work=Path(folder),
-                observer=self.observer,
-            )
+    def _sweep(
+        self, model: bytes, data: Tensors, policy: Policy
+    ) -> AbstractContextManager[tuner.Sweep]:
+        return sweep_of(model, data, policy, self.observer)
 
     def compile(self, model: bytes, data: Tensors, policy: Policy, folder: Path) -> Circuit:
         """Choose settings, and write model, settings and circuit into `folder`.
