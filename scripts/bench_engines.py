@@ -22,6 +22,7 @@ from onnx import TensorProto, helper
 
 from verifiable.engines.cpu import Cpu
 from verifiable.engines.ort import Session
+from verifiable.errors import HostError
 from verifiable.frontend.lower import lower
 from verifiable.trace.commit import commit, input_root, output_root
 
@@ -120,6 +121,36 @@ def quantised(*, threads: int, runs: int) -> Iterator[Row]:
         yield Row(id=f"int8-{name}", ours=seconds[0], peer=seconds[1], unit="s")
 
 
+def on_gpu(*, runs: int) -> Iterator[Row]:
+    """Matrix products against cuBLAS, GPT-2 against torch; nothing where there is no device."""
+    import torch
+
+    from verifiable.engines.gpu import Gpu, gemm_seconds
+
+    try:
+        engine = Gpu(device=0)
+    except HostError as error:
+        print(f"gpu rows are not measured: {error}", file=sys.stderr)
+        return
+    times = gemm_seconds(4096, repeats=max(runs, LEAST_RUNS))
+    yield Row(
+        id="gpu-gemm-4096", ours=median(times["ours"]), peer=median(times["cublas"]), unit="s"
+    )
+    torch.backends.cuda.matmul.allow_tf32 = False
+    made = architecture("gpt2_512")
+    runner = engine.prepare(*lower(made.onnx()))
+    module = made.module.cuda()
+    tokens = torch.from_numpy(made.inputs["tokens"]).cuda()
+
+    def eager() -> None:
+        with torch.no_grad():
+            module(tokens)
+        torch.cuda.synchronize()
+
+    seconds = interleaved(lambda: runner.run(made.inputs), eager, runs)
+    yield Row(id="gpu-gpt2-prefill-512", ours=seconds[0], peer=seconds[1], unit="s")
+
+
 def _float_models() -> Iterator[tuple[str, onnx.ModelProto, dict[str, NDArray[Any]]]]:
     import torch
     from architectures import export
@@ -151,5 +182,7 @@ def rows(only: list[str], *, threads: int, runs: int) -> Iterator[Row]:
             yield against_onnxruntime(name, made.onnx(), made.inputs, threads=threads, runs=runs)
     if wanted("overhead"):
         yield from overheads(threads=threads, runs=runs)
+    if wanted("gpu"):
+        yield from on_gpu(runs=runs)
     if wanted("int8"):
         yield from quantised(threads=threads, runs=runs)

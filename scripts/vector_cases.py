@@ -48,9 +48,10 @@ def scalar(function: Scalar) -> Vector:
         if function is Scalar.FMA:
             given = given[:24]
         if signature.arity == 1:
-            # Any bits as well, where all edges are tried in one go; enough for several vectors.
-            more = any_bits(w.name + dtype.word, TensorType(dtype, (300,)))
-            near = plain(w.name + dtype.word, TensorType(dtype, (101,)))
+            # Any bits as well, enough to fill several vectors of a processor.
+            count = 300 if dtype is DType.F32 else 40
+            more = any_bits(w.name + dtype.word, TensorType(dtype, (count,)))
+            near = plain(w.name + dtype.word, TensorType(dtype, (count // 3 + 1,)))
             w.out(w.map(_one(function, 1), w.input(np.concatenate([given, more, near]))))
             continue
         column, row = w.input(given.reshape(-1, 1)), w.input(given)
@@ -90,40 +91,40 @@ def reduce(dtype: DType) -> Vector:
         w.out(w.reduce(w.const(odd[:2][::-1].copy()), fold))
     if dtype in FOLDED[Fold.SUM]:
         w.out(w.reduce(w.const(np.zeros((3, 0), dtype.numpy)), Fold.SUM))
-        w.out(w.reduce(w.const(any_bits(w.name, TensorType(dtype, (2, 300)))), Fold.SUM))
+        w.out(w.reduce(w.const(any_bits(w.name, TensorType(dtype, (1, 300)))), Fold.SUM))
     return w.done()
 
 
 def dot_f32() -> Vector:
     """Rows of all lengths, batches, awkward elements."""
     w = Writer("dot-f32", "f32 Dot: one fma chain to a chunk of 256, chunks in order")
-    a = w.input(plain("dot-a", TensorType(DType.F32, (1, 3, ROW))))
-    b = w.const(plain("dot-b", TensorType(DType.F32, (1, 5, ROW))))
+    a = w.input(plain("dot-a", TensorType(DType.F32, (1, 2, ROW))))
+    b = w.const(plain("dot-b", TensorType(DType.F32, (1, 3, ROW))))
     for length in (0, *LENGTHS):
-        w.out(w.dot(w.view(a, (1, 3, length), (0, ROW, 1)), w.view(b, (1, 5, length), (0, ROW, 1))))
+        w.out(w.dot(w.view(a, (1, 2, length), (0, ROW, 1)), w.view(b, (1, 3, length), (0, ROW, 1))))
     w.out(w.dot(a, b))
     w.out(w.dot(a, b, chunk=1))
     w.out(w.dot(a, b, chunk=1024))
     # Batches are taken modulo; both operands computed.
-    w.out(w.dot(w.view(a, (2, 3, 100), (1500, 100, 1)), w.view(b, (4, 7, 100), (700, 100, 1))))
-    w.out(w.dot(w.view(a, (1, 40, 33), (0, 67, 1)), w.view(b, (3, 37, 33), (1000, 67, 1))))
+    w.out(w.dot(w.view(a, (2, 3, 100), (1000, 100, 1)), w.view(b, (4, 7, 100), (700, 100, 1))))
+    w.out(w.dot(w.view(a, (1, 40, 33), (0, 48, 1)), w.view(b, (3, 37, 33), (200, 67, 1))))
     odd = edges(DType.F32)
     every = np.stack([np.roll(odd, k)[:7] for k in range(len(odd))])[None]
     w.out(w.dot(w.input(every), w.const(every[:, ::-1].copy())))
-    huge = any_bits("dot-any", TensorType(DType.F32, (1, 6, 300)))
+    huge = any_bits("dot-any", TensorType(DType.F32, (1, 4, 260)))
     huge[~np.isfinite(huge)] = 1e-39
-    w.out(w.dot(w.input(huge), w.const(huge[:, :4, ::-1].copy())))
+    w.out(w.dot(w.input(huge), w.const(huge[:, :3, ::-1].copy())))
     return w.done()
 
 
 def dot_integer(left: DType) -> Vector:
     """Exact sums of i8 or u8 by i8."""
     w = Writer(f"dot-{left.word}", f"integer Dot of {left.word} and i8")
-    a = w.input(any_bits(w.name + "a", TensorType(left, (1, 3, ROW))))
-    b = w.const(any_bits(w.name + "b", TensorType(DType.I8, (1, 5, ROW))))
+    a = w.input(any_bits(w.name + "a", TensorType(left, (1, 2, ROW))))
+    b = w.const(any_bits(w.name + "b", TensorType(DType.I8, (1, 3, ROW))))
     for length in (0, 1, 3, 4, 63, 64, 65, *LENGTHS[5:]):
-        w.out(w.dot(w.view(a, (1, 3, length), (0, ROW, 1)), w.view(b, (1, 5, length), (0, ROW, 1))))
-    w.out(w.dot(w.view(a, (2, 3, 100), (1500, 100, 1)), w.view(b, (4, 7, 100), (700, 100, 1))))
+        w.out(w.dot(w.view(a, (1, 2, length), (0, ROW, 1)), w.view(b, (1, 3, length), (0, ROW, 1))))
+    w.out(w.dot(w.view(a, (2, 3, 100), (1000, 100, 1)), w.view(b, (4, 7, 100), (700, 100, 1))))
     ends = np.iinfo(left.numpy)
     most = np.array([[ends.min] * 600, [ends.max] * 600], left.numpy)[None]
     w.out(w.dot(w.input(most), w.const(np.array([[-128] * 600, [127] * 600], np.int8)[None])))
@@ -136,8 +137,8 @@ def broadcast() -> Vector:
     fma, add = _one(Scalar.FMA, 3), _one(Scalar.ADD, 2)
     given = partial(TensorType, DType.F32)
     for shapes in (
-        ((4, 3, 5), (5,), (3, 1)), ((4, 1, 1), (1, 3, 1), (1, 1, 5)), ((), (), ()), ((7,), (), (1,)),
-        ((2, 1, 2, 1, 2, 1, 2, 3), (2, 1, 2, 1, 1), (1,)), ((0, 3), (3,), (1, 1)),
+        ((4, 3, 5), (5,), (3, 1)), ((4, 1, 1), (1, 3, 1), (1, 1, 5)), ((), (), ()),
+        ((7,), (), (1,)), ((2, 1, 2, 1, 2, 1, 2, 3), (2, 1, 2, 1, 1), (1,)), ((0, 3), (3,), (1, 1)),
     ):  # fmt: skip
         several = [w.input(plain(f"{s}{i}", given(s))) for i, s in enumerate(shapes)]
         w.out(w.map(fma, *several))
@@ -249,9 +250,9 @@ def trees() -> Vector:
     for dtype in DType:
         most = 1024 // dtype.itemsize
         x = w.input(any_bits(f"tree{dtype.word}", TensorType(dtype, (most + 3,))))
-        for row in (1, 2, 3, most // 2 - 1, most // 2, most // 2 + 1, most - 1, most, most + 1):
-            for rows in (1, 2, 3, 5):
-                w.out(w.view(x, (rows, row), (1 if row < most else 0, 1), offset=-0))
+        for row in (1, 3, most // 2, most // 2 + 1, most - 1, most, most + 1):
+            for rows in (1, 3, 5):
+                w.out(w.view(x, (rows, row), (0 if row > most - 3 else 1, 1)))
         w.out(w.view(x, (3, 1, 2 * most + 1), (0, 0, 0)))
         w.out(w.view(x, (), ()))
         w.out(w.view(x, (4, 0)))
@@ -262,7 +263,7 @@ def borders() -> Vector:
     """What an output may be, and what a name."""
     w = Writer("borders", "outputs that are inputs, Consts, or one tensor under two names")
     x = w.input(edges(DType.I64), "ünïcode \U0001f9ee")
-    unread = w.input(np.float32([1, -0.0]), "")
+    unread = w.input(np.array([1, -0.0], np.float32), "")
     c = w.const(any_bits("borders", TensorType(DType.U8, (3, 3))))
     y = w.map(_one(Scalar.NEG, 1), x)
     w.map(_one(Scalar.ABS, 1), x)

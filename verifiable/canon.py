@@ -184,6 +184,33 @@ def bind_inputs(graph: Graph, arrays: Mapping[str, Array] | Sequence[Array]) -> 
     return bound
 
 
+def bind_samples(
+    graph: Graph, arrays: Mapping[str, Array] | Sequence[Array]
+) -> list[dict[str, Array]]:
+    """Arrays ``[samples, *shape]`` from a file, as one set of inputs for each sample.
+
+    An input of shape ``[1, ...]`` may come as ``[samples, ...]``.
+
+    Raises
+    ------
+    TensorError
+        As `bind_inputs`; also if inputs differ in their number of samples, or have none.
+    """
+    wanted = input_types(graph)
+    if not isinstance(arrays, Mapping):
+        arrays = dict(zip(wanted, arrays, strict=False))
+    spread = {}
+    for name, values in arrays.items():
+        shape = wanted[name].shape if name in wanted else values.shape[1:]
+        single = shape[:1] == (1,) and values.shape[1:] == shape[1:]
+        spread[name] = values.reshape(len(values), *shape) if single else values
+    counts = {name: len(values) if values.ndim else 0 for name, values in spread.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise TensorError(f"inputs have these numbers of samples: {counts}")
+    count = next(iter(counts.values()))
+    return [bind_inputs(graph, {n: v[i] for n, v in spread.items()}) for i in range(count)]
+
+
 def _bound(name: str, kind: TensorType, value: Array) -> Array:
     if value.shape != kind.shape:
         raise TensorError(f"input `{name}` has shape {list(value.shape)}, wanted {kind}")

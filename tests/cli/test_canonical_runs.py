@@ -223,3 +223,26 @@ def test_a_device_that_is_absent_cannot_check(folder: Path) -> None:
     done = replayed(folder, "--device", "cuda:97")
     assert done.status == 4
     assert done.error["hint"]
+
+
+def test_an_int8_bundle_is_made_run_and_replayed(folder: Path, tmp_path: Path) -> None:
+    images = recipe.load("digits_cnn").samples().calibration["image"][:32]
+    np.savez(tmp_path / "data.npz", image=images)
+    words = (folder / "model.onnx", tmp_path / "data.npz", "--int8", "-o", tmp_path / "b")
+    made = called("--json", "compile", *words)
+    assert made.status == 0, made
+    assert made.json["fidelity"]["agreement"] > 0.9
+    assert (
+        made.json["weight_bytes"]
+        < called("--json", "inspect", folder / "bundle").json["canon"]["weight_bytes"]
+    )
+    done = called("run", tmp_path / "b", folder / "input.npz", "-o", tmp_path / "claim")
+    assert done.status == 0, done
+    again = called("replay", tmp_path / "claim", tmp_path / "b", folder / "input.npz")
+    assert again.status == 0
+
+
+def test_int8_wants_data(folder: Path, tmp_path: Path) -> None:
+    done = called("--json", "compile", folder / "model.onnx", "--int8", "-o", tmp_path / "b")
+    assert done.status == 2
+    assert "calibration data" in done.error["message"]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from architectures import architecture
 from onnx import TensorProto, helper, numpy_helper
 
 from circuits import recipe
@@ -118,6 +119,15 @@ def test_a_model_without_weights_is_refused() -> None:
     lowered, weights = lower(model)
     with pytest.raises(UnsupportedError, match="no Dot"):
         quantise(lowered, weights, [{"x": np.ones(2, np.float32)}], Reference())
+
+
+def test_a_convolutional_net_with_padded_maxima_stays_int8_between_its_dots() -> None:
+    made = architecture("resnet18", small=True)
+    graph, weights = lower(made.onnx())
+    small = quantise(graph, weights, [made.inputs], Cpu(threads=1))
+    reads = [small.graph.instructions[i] for i in places(small.graph, Dot)]
+    assert len(reads) == small.dots == 21
+    assert small.fidelity.largest_error < 0.1 * small.fidelity.largest_output
 
 
 @pytest.mark.parametrize("values", [None, np.full((1, 4), np.inf, np.float32)])

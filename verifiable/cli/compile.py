@@ -1,13 +1,14 @@
 """``verifiable compile``: make a bundle from a model, for one venue or both."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifiable.cli import common
 from verifiable.cli.exits import Exit
 from verifiable.cli.output import Console
-from verifiable.errors import UnsupportedError
+from verifiable.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
     from verifiable.bundle import PartWriter
@@ -17,6 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
     common.add_model_arguments(parser, data_optional=True)
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the new bundle")
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="make the canonical graph an int8 one, calibrated on the data; no circuits",
+    )
     parser.add_argument(
         "--insecure-srs",
         action="store_true",
@@ -33,8 +39,10 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     from verifiable.storage import check_new
 
     check_new(args.out)
+    if args.int8:
+        return _integers(args, console)
     if args.data is None:
-        return _canonical(args, console)
+        return _canonical(args, console, _canon_part(args))
     canon = _canon_part(args)
     if isinstance(canon, UnsupportedError):
         console.tell(f"warning: no canonical graph, for proofs alone: {canon}")
@@ -51,12 +59,51 @@ def _canon_part(args: argparse.Namespace) -> "PartWriter | UnsupportedError":
     return part_of(lowered.graph, lowered.weights)
 
 
-def _canonical(args: argparse.Namespace, console: Console) -> Exit:
+def _integers(args: argparse.Namespace, console: Console) -> Exit:
+    from verifiable.canon import bind_samples, part_of
+    from verifiable.engines.choice import choose
+    from verifiable.frontend.inputs import read_arrays
+    from verifiable.frontend.quantize import quantise
+
+    if args.data is None:
+        raise InputError("--int8 wants calibration data", hint="name a file of samples: .npz")
+    lowered = common.lowered(args.model, common.dims_of(args.dim))
+    if lowered.graph is None:
+        raise lowered.error()
+    samples = bind_samples(lowered.graph, read_arrays(args.data))
+    # Even places calibrate, odd ones are what the report is measured on.
+    test = samples[1::2] or samples
+    engine = choose(None, console.tell)
+    made = quantise(lowered.graph, lowered.weights, samples[::2], engine, test=test)
+    report = made.fidelity
+    console.tell(
+        f"{made.dots} integer Dots; same answer on {report.agreement:.1%} of {report.samples} "
+        f"samples; largest error {report.largest_error:.3g} of {report.largest_output:.3g}"
+    )
+    for tensor in report.tensors:
+        console.event("fidelity", f"{tensor.label}: {tensor.signal_to_noise:.1f} dB", 0.0)
+    facts = {
+        "agreement": report.agreement,
+        "largest_error": report.largest_error,
+        "signal_to_noise": {
+            f"{t.tensor} {t.label}": round(t.signal_to_noise, 1)
+            for t in report.tensors
+            if t.signal_to_noise < float("inf")
+        },
+    }
+    return _canonical(args, console, part_of(made.graph, made.weights), {"fidelity": facts})
+
+
+def _canonical(
+    args: argparse.Namespace,
+    console: Console,
+    part: "PartWriter | UnsupportedError",
+    more: Mapping[str, Any] | None = None,
+) -> Exit:
     from verifiable.bundle import open_bundle, write_bundle
     from verifiable.canon import open_canon
     from verifiable.graph.json_form import describe
 
-    part = _canon_part(args)
     if isinstance(part, UnsupportedError):
         raise part
     lock: dict[str, Any] = {}
@@ -64,8 +111,9 @@ def _canonical(args: argparse.Namespace, console: Console) -> Exit:
         lock["canon"] = part(folder)
     bundle = open_bundle(args.out, "verify")
     facts = describe(open_canon(bundle).graph)
-    console.result("bundle", {"bundle": str(args.out), "lock": "0x" + bundle.digest.hex()} | facts)
-    console.tell("no calibration data was given, so the bundle has no circuits: `run`, not `prove`")
+    head = {"bundle": str(args.out), "lock": "0x" + bundle.digest.hex()}
+    console.result("bundle", head | facts | dict(more or {}))
+    console.tell("the bundle has no circuits: `run`, not `prove`")
     return Exit.DONE
 
 

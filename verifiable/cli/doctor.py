@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -48,7 +47,8 @@ def _findings(rpc: str | None) -> Iterator[tuple[str, str | None, str]]:
     yield "web3", _package("web3"), "contract deploy"
     yield "solc", _tried(_solc), "contract emit"
     yield "SRS", _srs(), "compile"
-    yield "CUDA device", shutil.which("nvidia-smi"), "nothing yet: proofs run on the CPU"
+    yield "cpu engine", _tried(_native), "run, replay at speed; without it the reference engine"
+    yield "CUDA device", _tried(_cuda), "run, replay --device cuda:0; proofs run on the CPU"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield "memory", f"{memory / 2**30:.1f} GiB", "circuits up to about half of it"
     yield "cores", str(os.cpu_count()), "proving uses all"
@@ -74,6 +74,19 @@ def _solc() -> str:
     from verifiable.solidity.compiler import find_solc
 
     return find_solc().label
+
+
+def _native() -> str:
+    from verifiable.engines.cpu_library import load, supported
+
+    load()
+    return ", ".join(supported())
+
+
+def _cuda() -> str:
+    from verifiable.engines.gpu import Gpu
+
+    return Gpu(device=0).description
 
 
 def _srs() -> str | None:

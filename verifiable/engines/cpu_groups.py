@@ -23,6 +23,8 @@ MOST_NODES: Final = 24
 WIDEST_FOLD_OF_DOT: Final = 4096
 """Columns of a Dot whose rows are folded at once: 16 rows of floats then fit the second cache."""
 FEWEST_ROWS_OF_FOLD: Final = 8
+WIDEST_WINDOW: Final = 64
+"""Elements of a row that are gathered one by one rather than copied first."""
 LOOK_AHEAD: Final = 32
 """Instructions after the last one of a group that may still join it."""
 STRIDED: Final = 1 << 14
@@ -39,6 +41,8 @@ class Reading:
     offset: int = 0
     row: Digits = ()
     inner: int = 1
+    along: Digits = ()
+    """Of a row that has no one stride, as the windows of a pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,9 +210,19 @@ class Grouping:
             return None
         reading = self._reading(group, x, kind.shape, column=False)
         if reading is None and alone:
+            reading = self._window(group, x)
+        if reading is None and alone:
             self.layouts.demand(x)
             reading = self._reading(group, x, kind.shape, column=False)
         return _node(index, [reading], column=True, alone=alone)
+
+    def _window(self, group: Group, x: Index) -> Reading | None:
+        """Short rows of several strides."""
+        layout = self.layouts.of[x]
+        axes = split(layout.digits, [group.rows, group.width])
+        if axes is None or group.width > WIDEST_WINDOW:
+            return None
+        return Reading(root=layout.root, offset=layout.offset, row=axes[0], along=axes[1])
 
     def _may_fold(self, group: Group) -> bool:
         if not isinstance(self.graph.instructions[group.first], Dot):

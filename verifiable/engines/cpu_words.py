@@ -114,16 +114,21 @@ class Writer:
         }
         buffers: list[tuple[int, bool, Index | None]] = []
         of_node: list[int] = []
+        has_dot = isinstance(self.instructions[group.first], Dot)
         owner: dict[Index, int] = {}
         free: list[int] = []
         for i, node in enumerate(group.nodes):
             kind = self.instructions[node.index].type.dtype.itemsize, node.column
             dying = [o for o in _inner(node) if last[o] == i and o not in writes]
             heir = None
-            if isinstance(self.instructions[node.index], Map):
+            # Totals of a Dot are added to many times: better in scratch, close together.
+            scattered = has_dot and node.index in writes
+            if isinstance(self.instructions[node.index], Map) and not scattered:
                 heir = next((owner[o] for o in dying if buffers[owner[o]][:2] == kind), None)
             if heir is None:
-                heir = next((b for b in free if buffers[b][:2] == kind), None)
+                heir = (
+                    None if scattered else next((b for b in free if buffers[b][:2] == kind), None)
+                )
                 if heir is None:
                     buffers.append((*kind, None))
                     heir = len(buffers) - 1
@@ -156,6 +161,7 @@ class Writer:
             yield from (-1, dtype.value, *self.place(reading.root, reading.offset))
             yield reading.inner
             yield from _axis(reading.row)
+            yield from _axis(reading.along)
         fold, chunk = Fold.SUM, 1
         if isinstance(instruction, Reduce):
             fold, chunk = instruction.fold, instruction.chunk
@@ -176,6 +182,7 @@ class Writer:
             layout = self.plan.layouts.of[operand]
             yield from (*self.place(layout.root, layout.offset), kind.dtype.value)
             yield isinstance(self.instructions[layout.root], Const)
+            yield layout.root in self.plan.offsets
             axes = split(layout.digits, kind.shape)
             assert axes is not None
             for axis, extent in zip(axes, kind.shape, strict=True):

@@ -1,9 +1,11 @@
 """Rewrites of a graph that change no bit of any output."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from verifiable.graph.ir import (
     Concat,
+    Const,
     Dot,
     Gather,
     Graph,
@@ -53,13 +55,40 @@ def without_dead(graph: Graph) -> tuple[Graph, dict[Index, Index]]:
             needed.add(Index(i))
         elif Index(i) in needed:
             needed.update(operands(instruction))
+    return _only(graph, needed)
+
+
+def without_twins(graph: Graph) -> tuple[Graph, dict[Index, Index]]:
+    """Keep the first of Consts that have one type and one root.
+
+    Returns
+    -------
+    Graph
+    dict of Index to Index
+        New place of each instruction, of a Const left out that of the one which is kept.
+    """
+    first: dict[Const, Index] = {}
+    twin_of: dict[Index, Index] = {}
+    for i, instruction in enumerate(graph.instructions):
+        if isinstance(instruction, Const) and first.setdefault(instruction, Index(i)) != i:
+            twin_of[Index(i)] = first[instruction]
+    stays = {Index(i) for i in range(len(graph.instructions))} - twin_of.keys()
+    return _only(graph, stays, twin_of)
+
+
+def _only(
+    graph: Graph, stays: set[Index], twin_of: Mapping[Index, Index] | None = None
+) -> tuple[Graph, dict[Index, Index]]:
+    """The instructions of `stays`, reading twins for those of `twin_of`."""
     place: dict[Index, Index] = {}
     kept: list[Instruction] = []
     before = [0]
     for i, instruction in enumerate(graph.instructions):
-        if Index(i) in needed:
+        if Index(i) in stays:
             place[Index(i)] = Index(len(kept))
             kept.append(renumbered(instruction, place))
+        elif twin_of and Index(i) in twin_of:
+            place[Index(i)] = place[twin_of[Index(i)]]
         before.append(len(kept))
     regions = [replace(r, start=before[r.start], stop=before[r.stop]) for r in graph.regions]
     return (

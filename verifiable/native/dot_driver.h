@@ -22,8 +22,9 @@ constexpr i64 FEW_PANELS = 16;
 
 inline i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
 
-// Kernels: element types `Left`, `Right`, `Sum`; `ROWS`, `COLUMNS`, `GROUP` (elements of k that
-// lie side by side); direct, pack_left, pack_right, tile and line (see dot_f32.cpp).
+// Kernels: element types `Left`, `Right`, `Sum`; `ROWS`, `COLUMNS`, `GROUP` (elements of k that are
+// packed and multiplied together); direct, pack_left, pack_right, mode, tile and line. Packing tells
+// all bits that occur in what it packed, and `mode` picks the kernel by them (see dot_int.cpp).
 template <class Kernels>
 class DotDriver {
     using Left = typename Kernels::Left;
@@ -60,6 +61,7 @@ class DotDriver {
         right_whole_ = right_.constant || keep(panels * COLUMNS * sizeof(Right), part_.right_again);
         if (left_whole_ && !left_.constant && !direct_) fill_left(slivers);
         if (right_whole_ && !right_.constant) fill_right(panels);
+        scratch_.cells.reserve(slivers * panels * ROWS * COLUMNS * (i64)sizeof(Sum));
         if (slivers == 1 && left_whole_ && right_whole_) return narrow(panels);
         for (i64 k0 = 0; k0 < dot_.k; k0 += chunk_) {
             i64 k1 = std::min(k0 + chunk_, dot_.k);
@@ -102,12 +104,12 @@ class DotDriver {
         i64 rows = l1_ - l0_;
         constexpr i64 WIDE = 4;
         for (i64 p = 0; p < panels;) {
-            bool wide = rows == 1 && right_step_ == 1 && p + WIDE <= panels &&
+            bool wide = Kernels::HAS_LINE && rows == 1 && right_step_ == 1 && p + WIDE <= panels &&
                         (p + WIDE) * COLUMNS <= r1_ - r0_;
             for (i64 k0 = 0; k0 < dot_.k; k0 += chunk_) {
                 i64 k1 = std::min(k0 + chunk_, dot_.k);
                 if (wide) {
-                    Kernels::line(ceil_div(k1 - k0, GROUP), line_at(k0), direct_ ? 1 : ROWS,
+                    if constexpr (Kernels::HAS_LINE) Kernels::line(ceil_div(k1 - k0, GROUP), line_at(k0), direct_ ? 1 : ROWS,
                                   right_at(p, k0), groups_ * GROUP * COLUMNS, out(0, p), k0 == 0,
                                   k1 == dot_.k);
                 } else {
@@ -159,25 +161,30 @@ class DotDriver {
         Sum* c = out(sliver, panel);
         i64 depth = ceil_div(k1 - k0, GROUP);
         bool first = k0 == 0, last = k1 == dot_.k;
-        auto kernel = direct_ ? table<true>()[rows] : table<false>()[rows];
+        auto kernel = table(Kernels::mode(direct_, left_, right_, scratch_.left_bits,
+                                          scratch_.right_bits))[rows];
+        const u8* levels = levels_at(sliver, panel, k0);
         if (direct_) {
             a = (const Left*)left_data_ + left_.batch[left_batch_] +
                 left_.row[l0_ + sliver * ROWS] + k0;
         }
-        const i64 step = left_.row.stride;
+        const i64 depth_of_sliver = left_whole_ ? groups_ * GROUP : depth_;
+        const i64 step = direct_ ? left_.row.stride : depth_of_sliver * ROWS;
         if (columns == COLUMNS && right_step_ == 1) {
-            kernel(depth, a, step, b, c, left_step_, first, last);
+            kernel(depth, a, step, b, c, left_step_, first, last, levels);
             return;
         }
-        alignas(64) Sum cells[ROWS * COLUMNS];
-        if (!first)
-            for (i64 i = 0; i < rows; ++i)
-                for (i64 j = 0; j < columns; ++j)
-                    cells[i * COLUMNS + j] = c[i * left_step_ + j * right_step_];
-        kernel(depth, a, step, b, cells, COLUMNS, first, last);
+        // Part of a panel, or columns apart: totals are kept aside until the last chunk.
+        const i64 number = sliver * ceil_div(r1_ - r0_, COLUMNS) + panel;
+        Sum* cells = (Sum*)scratch_.cells.data() + number * ROWS * COLUMNS;
+        kernel(depth, a, step, b, cells, COLUMNS, first, last, levels);
+        if (!last) return;
         if (right_step_ == 1) {
             for (i64 i = 0; i < rows; ++i)
-                std::memcpy(c + i * left_step_, cells + i * COLUMNS, columns * sizeof(Sum));
+                std::copy_n(cells + i * COLUMNS, columns, c + i * left_step_);
+        } else if (left_step_ == 1 && rows == ROWS) {
+            for (i64 j = 0; j < columns; ++j)
+                for (i64 i = 0; i < ROWS; ++i) c[i + j * right_step_] = cells[i * COLUMNS + j];
         } else {
             for (i64 j = 0; j < columns; ++j)
                 for (i64 i = 0; i < rows; ++i)
@@ -188,9 +195,10 @@ class DotDriver {
     void pack_left(i64 k0, i64 k1, i64 slivers, Memory& memory) {
         depth_ = ceil_div(k1 - k0, GROUP) * GROUP;
         Left* to = (Left*)memory.reserve(slivers * depth_ * ROWS * sizeof(Left));
+        scratch_.left_bits = 0;
         for (i64 s = 0; s < slivers; ++s) {
             i64 first = l0_ + s * ROWS;
-            Kernels::pack_left(left_, left_data_, left_batch_, first, std::min(first + ROWS, l1_),
+            scratch_.left_bits |= Kernels::pack_left(left_, left_data_, left_batch_, first, std::min(first + ROWS, l1_),
                                k0, k1, to + s * depth_ * ROWS);
         }
         scratch_.left_holds[0] = -1;
@@ -199,9 +207,10 @@ class DotDriver {
     void pack_right(i64 k0, i64 k1, i64 panels, Memory& memory) {
         depth_ = ceil_div(k1 - k0, GROUP) * GROUP;
         Right* to = (Right*)memory.reserve(panels * depth_ * COLUMNS * sizeof(Right));
+        scratch_.right_bits = 0;
         for (i64 p = 0; p < panels; ++p) {
             i64 first = r0_ + p * COLUMNS;
-            Kernels::pack_right(right_, right_data_, right_batch_, first,
+            scratch_.right_bits |= Kernels::pack_right(right_, right_data_, right_batch_, first,
                                 std::min(first + COLUMNS, r1_), k0, k1, to + p * depth_ * COLUMNS);
         }
         scratch_.right_holds[0] = -1;
@@ -221,17 +230,37 @@ class DotDriver {
         scratch_.right_holds = wanted;
     }
 
-    using Tile = void (*)(i64, const Left*, i64, const Right*, Sum*, i64, bool, bool);
-
-    template <bool DIRECT, int... M>
-    static constexpr std::array<Tile, ROWS + 1> kernels(std::integer_sequence<int, M...>) {
-        return {nullptr, &Kernels::template tile<M + 1, DIRECT>...};
+    // What is known of the constant operand's elements, a byte for each group of k.
+    const u8* levels_at(i64 sliver, i64 panel, i64 k0) const {
+        if (!right_.levels.empty()) {
+            i64 count = ceil_div(right_.row.extent, COLUMNS);
+            i64 number = right_batch_ * count + r0_ / COLUMNS + panel;
+            return right_.levels.data() + number * groups_ + k0 / GROUP;
+        }
+        if (!left_.levels.empty()) {
+            i64 count = ceil_div(left_.row.extent, ROWS);
+            i64 number = left_batch_ * count + l0_ / ROWS + sliver;
+            return left_.levels.data() + number * groups_ + k0 / GROUP;
+        }
+        return nullptr;
     }
 
-    template <bool DIRECT>
-    static const std::array<Tile, ROWS + 1>& table() {
-        static constexpr auto all = kernels<DIRECT>(std::make_integer_sequence<int, (int)ROWS>{});
-        return all;
+    using Tile = void (*)(i64, const Left*, i64, const Right*, Sum*, i64, bool, bool, const u8*);
+    using Tiles = std::array<Tile, ROWS + 1>;
+
+    template <int MODE, int... M>
+    static constexpr Tiles kernels(std::integer_sequence<int, M...>) {
+        return {nullptr, &Kernels::template tile<M + 1, MODE>...};
+    }
+
+    template <int... MODE>
+    static constexpr std::array<Tiles, sizeof...(MODE)> modes(std::integer_sequence<int, MODE...>) {
+        return {kernels<MODE>(std::make_integer_sequence<int, (int)ROWS>{})...};
+    }
+
+    static const Tiles& table(int mode) {
+        static constexpr auto all = modes(std::make_integer_sequence<int, Kernels::MODES>{});
+        return all[mode];
     }
 
     const Dot& dot_;
@@ -256,6 +285,9 @@ void pack_all(Rows& rows, const u8* data) {
     i64 count = ceil_div(rows.row.extent, STEP);
     Element* to = (Element*)rows.packed.reserve(
         rows.batch.extent * count * depth * STEP * (i64)sizeof(Element));
+    if constexpr (Kernels::GROUP > 1)
+        rows.levels.resize(rows.batch.extent * count * (depth / Kernels::GROUP));
+    u8* levels = rows.levels.data();
     for (i64 b = 0; b < rows.batch.extent; ++b)
         for (i64 i = 0; i < count; ++i, to += depth * STEP) {
             i64 stop = std::min((i + 1) * STEP, rows.row.extent);
@@ -264,6 +296,9 @@ void pack_all(Rows& rows, const u8* data) {
             } else {
                 Kernels::pack_right(rows, data, b, i * STEP, stop, 0, rows.k.extent, to);
             }
+            if constexpr (Kernels::GROUP > 1)
+                for (i64 g = 0; g < depth / Kernels::GROUP; ++g)
+                    *levels++ = Kernels::template level<STEP>(to + g * Kernels::GROUP * STEP);
         }
 }
 

@@ -13,6 +13,8 @@ struct FloatKernels {
     static constexpr i64 ROWS = LANES == 16 ? 14 : LANES == 8 ? 6 : 4;
     static constexpr i64 COLUMNS = 2 * LANES;
     static constexpr i64 GROUP = 1;
+    static constexpr bool HAS_LINE = true;
+    static constexpr int MODES = 2;
 
     static i64 chunk(const Dot& dot) { return dot.chunk; }
 
@@ -21,11 +23,14 @@ struct FloatKernels {
         return !left.constant && left.k.unit() && left.row.plain();
     }
 
+    static int mode(bool direct, const Rows&, const Rows&, unsigned, unsigned) { return direct; }
+
     // M rows by COLUMNS columns over `depth` elements; adds to `c` unless this is the first chunk.
-    // Packed rows of `a` lie interleaved; else `step` apart.
-    template <int M, bool DIRECT>
+    // Packed rows of `a` lie interleaved, and those of the next sliver `step` elements on; else rows
+    // lie `step` apart.
+    template <int M, int DIRECT>
     static void tile(i64 depth, const float* a, i64 step, const float* b, float* c, i64 ld,
-                     bool first, bool last) {
+                     bool first, bool last, const u8*) {
         Floats low[M], high[M];
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {
@@ -34,6 +39,7 @@ struct FloatKernels {
         }
         for (i64 k = 0; k < depth; ++k, a += DIRECT ? 1 : ROWS, b += COLUMNS) {
             Floats b0 = load(b), b1 = load(b + LANES);
+            if (!DIRECT) __builtin_prefetch(a + step);
 #pragma GCC unroll 16
             for (int i = 0; i < M; ++i) {
                 Floats ai = broadcast(a + i * (DIRECT ? step : 1));
@@ -70,16 +76,18 @@ struct FloatKernels {
         store(c, sum);
     }
 
-    static void pack_left(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0,
-                          i64 k1, float* to) {
+    static unsigned pack_left(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
+                              i64 k0, i64 k1, float* to) {
         const float* from = (const float*)data + rows.batch[batch];
         pack_floats<ROWS>(rows, from, first, stop, k0, k1, to);
+        return 0;
     }
 
-    static void pack_right(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
-                           i64 k0, i64 k1, float* to) {
+    static unsigned pack_right(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
+                               i64 k0, i64 k1, float* to) {
         const float* from = (const float*)data + rows.batch[batch];
         pack_floats<COLUMNS>(rows, from, first, stop, k0, k1, to);
+        return 0;
     }
 };
 

@@ -38,7 +38,8 @@ Cut cut_dot(const Group& group, const Tile& wanted, int threads) {
     if (left.constant && !right.constant) {
         // Panels are packed on the way; all slivers pass by each.
         lp = round_up(l, grain.rows);
-        rp = std::clamp<i64>((128 << 10) / (depth * 4), 4 * grain.columns, 16 * grain.columns);
+        rp = std::min((128 << 10) / (depth * 4), (128 << 10) / (lp * 4)) / grain.columns;
+        rp = std::clamp<i64>(rp, 4, 16) * grain.columns;
     } else {
         lp = part(l, 24 * grain.rows, grain.rows);
         rp = right.constant || r * dot.k * 4 <= KEPT_BYTES / 2 ? r : 256;

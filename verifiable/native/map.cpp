@@ -217,9 +217,15 @@ void run_reduce(const Block& block, const Node& node) {
     } else {
         base = block.run.address(operand.at);
     }
+    if (operand.node < 0 && fold_windows(block, node, (const std::int32_t*)base, out)) return;
     for (i64 r = 0; r < block.rows(); ++r) {
         const u8* row = base + (operand.node >= 0 ? r * step : operand.row[block.r0 + r]) * size;
-        if (operand.node < 0 && operand.inner != 1) {
+        if (operand.along.extent > 1) {
+            u8* line = block.scratch.line.reserve(width * size);
+            for (i64 i = 0; i < width; ++i)
+                std::memcpy(line + i * size, row + operand.along[i] * size, size);
+            row = line;
+        } else if (operand.node < 0 && operand.inner != 1) {
             u8* line = block.scratch.line.reserve(width * size);
             collect(line, row, operand.inner, size, width);
             row = line;

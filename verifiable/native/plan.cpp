@@ -38,6 +38,7 @@ Rows read_rows(Words& w) {
     rows.at = read_place(w);
     rows.dtype = (int)w.next();
     rows.constant = w.next();
+    rows.margin = w.next();
     rows.batch = read_axis(w);
     rows.row = read_axis(w);
     rows.k = read_axis(w);
@@ -110,6 +111,7 @@ Node read_node(Words& w, bool& known) {
             o.at = read_place(w);
             o.inner = w.next();
             o.row = read_axis(w);
+            o.along = read_axis(w);
         }
         node.operands.push_back(std::move(o));
     }

@@ -74,7 +74,9 @@ struct Rows {
     Place at;
     int dtype;
     Axis batch, row, k;
+    bool margin;  // whether a vector may be read past the end
     Memory packed;  // of a constant
+    std::vector<u8> levels;
     bool constant;
 };
 
@@ -92,6 +94,7 @@ struct Operand {
     int dtype;
     Axis row;
     i64 inner;  // stride along a row
+    Axis along;  // of a row that has no one stride; a Reduce alone reads such
 };
 
 struct ScalarStep {
@@ -168,9 +171,10 @@ class Pool;
 
 // Memory of one thread, kept between operations.
 struct Scratch {
-    Memory left, right, tiles, registers, line;
+    Memory left, right, cells, tiles, registers, line;
     // What `left` and `right` hold, so that neighbouring tasks pack it once.
     std::array<i64, 3> left_holds, right_holds;
+    unsigned left_bits, right_bits;
 };
 
 struct Run {

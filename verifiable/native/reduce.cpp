@@ -1,7 +1,7 @@
 // Folds of one row.
 #include <algorithm>
 
-#include "plan.h"
+#include "tile.h"
 
 namespace verifiable {
 
@@ -135,6 +135,50 @@ void fold_row(int dtype, i64 fold, i64 chunk, const void* row, i64 width, void* 
         case I64: fold_integers(fold, (const i64*)row, width, out); break;
         default: fold_integers(fold, (const u8*)row, width, out); break;
     }
+}
+
+namespace {
+
+// Rows first .. stop, whose offsets grow by `step` from `base`.
+template <bool LEAST>
+void fold_strided(const std::int32_t* base, i64 step, const Operand& x, i64 width, i64 count,
+                  std::int32_t* out) {
+    for (i64 r = 0; r < count; ++r) out[r] = INT32_MIN;
+    for (i64 i = 0; i < width; ++i) {
+        const std::int32_t* at = base + (x.along.extent > 1 ? x.along[i] : i * x.inner);
+        if (step == 1) {
+            for (i64 r = 0; r < count; ++r) out[r] = std::max(out[r], key_of<LEAST>(at[r]));
+        } else if (step == 2) {
+            for (i64 r = 0; r < count; ++r) out[r] = std::max(out[r], key_of<LEAST>(at[2 * r]));
+        } else {
+            for (i64 r = 0; r < count; ++r) out[r] = std::max(out[r], key_of<LEAST>(at[r * step]));
+        }
+    }
+    for (i64 r = 0; r < count; ++r) out[r] = bits_of<LEAST>(out[r]);
+}
+
+}  // namespace
+
+bool fold_windows(const Block& block, const Node& node, const std::int32_t* base, u8* out) {
+    constexpr i64 WIDEST = 64;
+    const Operand& x = node.operands[0];
+    const i64 width = block.group.width;
+    if (x.dtype != F32 || (node.fold != MAX && node.fold != MIN) || width > WIDEST) return false;
+    if (x.along.extent <= 1 && x.inner == 1 && width > 4) return false;
+    auto to = (std::int32_t*)out;
+    for (i64 r = block.r0; r < block.r1;) {
+        const i64 start = x.row[r];
+        i64 stop = r + 1, step = stop < block.r1 ? x.row[stop] - start : 0;
+        while (stop < block.r1 && x.row[stop] == start + (stop - r) * step) ++stop;
+        i64 count = stop - r;
+        if (node.fold == MAX) {
+            fold_strided<false>(base + start, step, x, width, count, to + (r - block.r0));
+        } else {
+            fold_strided<true>(base + start, step, x, width, count, to + (r - block.r0));
+        }
+        r = stop;
+    }
+    return true;
 }
 
 }  // namespace verifiable

@@ -35,4 +35,8 @@ struct Block {
 void run_map(const Block& block, const Node& node);
 void run_reduce(const Block& block, const Node& node);
 
+// MAX or MIN of floats in many short rows that lie one stride apart, as the windows of a pool do.
+// False if the node is none such, and nothing is done.
+bool fold_windows(const Block& block, const Node& node, const std::int32_t* base, u8* out);
+
 }  // namespace verifiable

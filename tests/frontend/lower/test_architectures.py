@@ -1,11 +1,10 @@
 """Whole architectures, against onnxruntime."""
 
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
-from checkout import ROOT
+from architectures import NAMES, architecture
 
 from circuits import recipe
 from verifiable.engines.cpu import Cpu
@@ -13,9 +12,6 @@ from verifiable.engines.ort import Session
 from verifiable.frontend.files import parse_model
 from verifiable.frontend.lower import lower
 from verifiable.graph.ir import Array
-
-sys.path.insert(0, str(ROOT / "scripts"))
-from architectures import NAMES, architecture
 
 TRAINED = ("mlp_tiny", "digits_mlp", "digits_cnn", "lenet", "transformer_block", "lstm", "forest")
 

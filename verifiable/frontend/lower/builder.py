@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from verifiable.engines.native_hash import best_hasher
 from verifiable.frontend.lower.expression import Expression, Function, literal, trace
 from verifiable.frontend.lower.views import compose, row_major
 from verifiable.graph.check import broadcast_shape, check
@@ -34,7 +35,7 @@ from verifiable.graph.ir import (
     View,
     operands,
 )
-from verifiable.graph.passes import renumbered, without_dead
+from verifiable.graph.passes import renumbered, without_dead, without_twins
 from verifiable.graph.tensors import tensor_root
 from verifiable.graph.vocabulary import DOTS, DType, Fold, fold_result, scalar_result
 from verifiable.ops import evaluate
@@ -308,16 +309,16 @@ class Builder:
                 regions=tuple(self._regions),
             )
         )
-        self.moved = moved
         weights = {moved[i]: array for i, array in self._constants.items() if i in moved}
-        instructions = list(graph.instructions)
+        instructions, hasher = list(graph.instructions), best_hasher()
         for place, array in weights.items():
             const = instructions[place]
             assert isinstance(const, Const)
-            instructions[place] = replace(const, root=tensor_root(array))
-        graph = replace(graph, instructions=tuple(instructions))
+            instructions[place] = replace(const, root=tensor_root(array, hasher=hasher))
+        graph, kept = without_twins(replace(graph, instructions=tuple(instructions)))
+        self.moved = {old: kept[new] for old, new in moved.items()}
         check(graph)
-        return graph, weights
+        return graph, {kept[place]: array for place, array in weights.items()}
 
     def _append(self, instruction: Instruction) -> Value:
         self._instructions.append(instruction)
@@ -331,12 +332,19 @@ class Builder:
             arrays = [self._constants[i] for i in sources]
             largest = max((a.nbytes for a in arrays), default=0)
             if instruction.type.nbytes <= max(_FOLD_ALWAYS, 2 * largest):
-                value = self.constant(evaluate(instruction, arrays))
+                value = self.constant(_folded(instruction, arrays))
                 self._known[instruction] = value.index
                 return value
         value = self._append(instruction)
         self._known[instruction] = value.index
         return value
+
+
+def _folded(instruction: Instruction, arrays: Sequence[Array]) -> Array:
+    shape = instruction.type.shape
+    if isinstance(instruction, View) and instruction.is_reshape and arrays[0].size == prod(shape):
+        return arrays[0].reshape(shape)  # weights of hundreds of megabytes are not copied
+    return evaluate(instruction, arrays)
 
 
 def _result(program: Program, types: Sequence[DType]) -> DType:

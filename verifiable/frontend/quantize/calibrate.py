@@ -79,15 +79,18 @@ def observe(
         raise TensorError("calibration data is empty")
     largest = dict.fromkeys(wanted, 0.0)
 
+    def values_of(tensor: Array, index: Index) -> Array:
+        values = tensor + biases[index] if index in biases else tensor
+        # What pads a maximum stays below everything, at any exponent.
+        padding = values == -np.inf
+        return values[~padding] if padding.any() else values
+
     def measure(index: Index, tensor: Array, /) -> None:
         if index in wanted:
-            biggest = float(np.max(np.abs(_shifted(tensor, index)), initial=0.0))
+            biggest = float(np.max(np.abs(values_of(tensor, index)), initial=0.0))
             if not np.isfinite(biggest):
                 raise TensorError(f"tensor {index} is not finite on the calibration data")
             largest[index] = max(largest[index], biggest)
-
-    def _shifted(tensor: Array, index: Index) -> Array:
-        return tensor + biases[index] if index in biases else tensor
 
     for sample in samples:
         runner.run(sample, watch=measure)
@@ -96,7 +99,7 @@ def observe(
 
     def compare(index: Index, tensor: Array, /) -> None:
         if index in wanted:
-            values = _shifted(tensor, index)
+            values = values_of(tensor, index)
             errors[index] += [squared_error(values, fits[index] + more) for more in range(3)]
 
     for sample in samples:

@@ -82,6 +82,8 @@ def compare(
         for twin in twins:
             true = old.tensors[twin.old].astype(np.float64)
             off = new.tensors[twin.new] * 2.0**-twin.exponent - true
+            padding = true == -np.inf
+            true, off = true[~padding], off[~padding]
             power[twin] += float(np.square(true).sum())
             noise[twin] += float(np.square(off).sum())
             worst[twin] = max(worst[twin], float(np.abs(off).max(initial=0.0)))

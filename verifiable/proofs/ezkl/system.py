@@ -12,7 +12,6 @@ ONNX, of the canonical settings and of the verifying key.
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -108,7 +107,7 @@ class Ezkl:
         PolicyError
             If no scale does.
         """
-        with self._sweep(model, data, policy) as sweep:
+        with sweep_of(model, data, policy, self.observer) as sweep:
             found = sweep.smallest_scale(1)
             sweep.demand_answer()
         if found is None:
@@ -129,7 +128,7 @@ class Ezkl:
         MissingDependencyError, OutOfMemoryError, StageTimeoutError, StageFailedError
             As `run_stage`.
         """
-        with self._sweep(model, data, policy) as sweep:
+        with sweep_of(model, data, policy, self.observer) as sweep:
             for legs in (1, 2, 4):
                 candidate = Candidate(scale=scale, rebase=1, base=1 << 14, legs=legs, columns=1)
                 (point,) = sweep.probe([candidate], errors=False)
@@ -139,15 +138,10 @@ class Ezkl:
         raise PolicyError(f"ezkl cannot lay out a part of the model at scale {scale}")
 
     def _choose(self, model: bytes, data: Tensors, policy: Policy) -> tuner.Point:
-        with self._sweep(model, data, policy) as sweep:
+        with sweep_of(model, data, policy, self.observer) as sweep:
             if policy.levers is not None:
                 return tuner.lay_out(sweep, Candidate.of_levers(policy.levers), policy)
             return tuner.tune(sweep, policy, scale=self.scale)
-
-    def _sweep(
-        self, model: bytes, data: Tensors, policy: Policy
-    ) -> AbstractContextManager[tuner.Sweep]:
-        return sweep_of(model, data, policy, self.observer)
 
     def compile(self, model: bytes, data: Tensors, policy: Policy, folder: Path) -> Circuit:
         """Choose settings, and write model, settings and circuit into `folder`.

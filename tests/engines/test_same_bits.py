@@ -1,0 +1,132 @@
+"""One body, every engine: the bits of the definition, whatever runs together or in parts."""
+
+from collections.abc import Callable
+from typing import Final
+
+import blocks
+import numpy as np
+import pytest
+from costly import costly
+from graph_zoo import LONG, Case, case, cases
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifiable.engines.cpu import Cpu
+from verifiable.engines.cpu_library import supported
+from verifiable.engines.protocol import Engine
+from verifiable.engines.reference import Reference
+from verifiable.graph.check import check
+from verifiable.graph.ir import Array, Index
+
+BUILDS: Final = supported()
+TILES: Final = ((0, 0), (1, 1), (5, 7), (64, 33))
+
+CPUS: Final[dict[str, Cpu]] = {
+    **{f"build {build}": Cpu(build=build, threads=1) for build in BUILDS},
+    **{f"{n} threads": Cpu(threads=n, tile=TILES[n % len(TILES)]) for n in (2, 3, 4)},
+    **{f"tile {tile}": Cpu(threads=1, tile=tile) for tile in TILES[1:]},
+    "alone": Cpu(threads=2, fuse=False),
+}
+
+
+def gpu() -> Engine:
+    from verifiable.engines.gpu import Gpu
+
+    return Gpu()
+
+
+def bits(tensor: Array) -> tuple[str, tuple[int, ...], bytes]:
+    return tensor.dtype.str, tensor.shape, tensor.tobytes()
+
+
+def assert_same(one: Case, engines: dict[str, Engine]) -> None:
+    wanted: list[tuple[str, tuple[int, ...], bytes]] = []
+    outputs = (
+        Reference()
+        .prepare(one.graph, one.weights)
+        .run(one.inputs, watch=lambda _, tensor: wanted.append(bits(tensor)))
+    )
+    for name, engine in engines.items():
+        got = engine.prepare(one.graph, one.weights).run(one.inputs)
+        assert {n: bits(x) for n, x in got.items()} == {n: bits(x) for n, x in outputs.items()}, (
+            name
+        )
+    # The plan that lets a watcher see each tensor is another one, but the same for all.
+    seen: list[tuple[int, tuple[str, tuple[int, ...], bytes]]] = []
+    first = next(iter(engines.values())).prepare(one.graph, one.weights)
+    first.run(one.inputs, watch=lambda i, tensor: seen.append((int(i), bits(tensor))))
+    assert seen == list(enumerate(wanted))
+
+
+def test_the_builds_for_this_processor_were_made() -> None:
+    assert "base" in BUILDS
+
+
+@given(cases())
+def test_of_any_small_graph(one: Case) -> None:
+    assert_same(one, dict(CPUS))
+
+
+@costly(cases(steps=5, extents=LONG, most=4000))
+def test_of_any_graph_with_long_rows(one: Case) -> None:
+    assert_same(one, dict(CPUS))
+
+
+@pytest.mark.slow
+@given(cases(steps=25))
+def test_of_any_larger_graph(one: Case) -> None:
+    assert_same(one, dict(CPUS))
+
+
+@pytest.mark.parametrize("build", blocks.ALL, ids=lambda build: build.__name__)
+def test_of_what_models_are_made_of(build: Callable[[blocks.Blocks], Index]) -> None:
+    one = blocks.case_of(build, seed=7)
+    check(one.graph)
+    assert_same(one, dict(CPUS))
+
+
+@given(
+    st.integers(1, 40), st.integers(1, 70), st.integers(0, 300), st.integers(1, 3),
+    st.sampled_from((1, 2, 32, 256, 1024)), st.booleans(), st.booleans(), st.integers(0, 2**32),
+)  # fmt: skip
+def test_of_any_dot(
+    m: int, n: int, k: int, batches: int, chunk: int, a_given: bool, b_given: bool, seed: int
+) -> None:
+    def build(b: blocks.Blocks) -> Index:
+        left = b.weight(1, m, k) if a_given else b.input(batches, m, k)
+        right = b.weight(1, n, k) if b_given else b.input(batches, n, k)
+        return b.dot(left, right, chunk=chunk)
+
+    one = blocks.case_of(build, seed=seed)
+    assert_same(one, dict(CPUS))
+
+
+@pytest.mark.gpu
+@given(cases())
+def test_of_any_small_graph_on_a_gpu(one: Case) -> None:
+    assert_same(one, {"gpu": gpu()})
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("build", blocks.ALL, ids=lambda build: build.__name__)
+def test_of_what_models_are_made_of_on_a_gpu(build: Callable[[blocks.Blocks], Index]) -> None:
+    assert_same(blocks.case_of(build, seed=7), {"gpu": gpu()})
+
+
+def test_a_flushing_library_changes_nothing() -> None:
+    # Another library may have set flush-to-zero in this thread; torch does so on request.
+    torch = pytest.importorskip("torch")
+    one = case(3, steps=8)
+    wanted = Reference().prepare(one.graph, one.weights).run(one.inputs)
+    tiny = np.float32(1e-40)
+    torch.set_flush_denormal(True)
+    try:
+        graph = blocks.case_of(blocks.scaled, seed=1, style=lambda shape: np.full(shape, tiny))
+        got = [Cpu(threads=n).prepare(graph.graph, graph.weights).run(graph.inputs) for n in (1, 2)]
+        runs = Cpu(threads=2).prepare(one.graph, one.weights).run(one.inputs)
+    finally:
+        torch.set_flush_denormal(False)
+    half = np.float32(tiny * np.float32(0.5))
+    assert half > 0
+    assert all((y == half).all() for outputs in got for y in outputs.values())
+    assert {n: bits(x) for n, x in runs.items()} == {n: bits(x) for n, x in wanted.items()}
