@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from verifiable.errors import MissingDependencyError, ModelError
 from verifiable.frontend.admit import admit
-from verifiable.frontend.facts import Facts, facts_of
+from verifiable.frontend.facts import Facts, dtype_name, facts_of
 from verifiable.frontend.files import MAX_MODEL_BYTES, parse_model, serialise
 from verifiable.frontend.normalise import OPSET, normalise
 from verifiable.frontend.signature import DType, Signature, TensorSpec
@@ -143,6 +143,15 @@ def signature_of(model: bytes) -> Signature:
 
 
 def _finish(model: onnx.ModelProto, dims: Mapping[str, int]) -> bytes:
+    # As a rule of `admit` does, but before a model of gigabytes is rewritten for nothing.
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for info in model.graph.input:
+        elem = info.type.tensor_type.elem_type
+        if info.name not in constants and elem in {onnx.TensorProto.INT64, onnx.TensorProto.INT32}:
+            raise ModelError(
+                f"input `{info.name}` is {dtype_name(elem)}, wanted float",
+                hint="take float32; class or token numbers as one-hot rows",
+            )
     plain = normalise(model, dims)
     facts = facts_of(plain)
     admit(facts)

@@ -44,25 +44,28 @@ def parse_model(data: bytes, *, folder: Path | None = None) -> onnx.ModelProto:
         raise ModelError("not a valid ONNX model: a name in it is no UTF-8 text")
     if not model.graph.node:
         raise ModelError("not an ONNX model: its graph has no operators")
-    read_outside_weights(model, folder)
+    outside = read_outside_weights(model, folder)
     try:
-        onnx.checker.check_model(model)
+        # The bytes that are there already, since a model of gigabytes takes long to write.
+        onnx.checker.check_model(model if outside else data)
     except (onnx.checker.ValidationError, RuntimeError, ValueError, UnicodeError) as error:
         raise ModelError(f"not a valid ONNX model: {first_line(error)}") from error
     return model
 
 
-def read_outside_weights(model: onnx.ModelProto, folder: Path | None) -> None:
-    """Bring weights that lie in other files into `model`, in place.
+def read_outside_weights(model: onnx.ModelProto, folder: Path | None) -> bool:
+    """Bring weights that lie in other files into `model`, in place; say whether there were any.
 
     Raises
     ------
     ModelError
         If a file is absent, lies outside `folder` or is too short.
     """
+    found = False
     for tensor in _tensors(model.graph):
         if not external_data_helper.uses_external_data(tensor):
             continue
+        found = True
         where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
         missing = ModelError(
             f"constant `{tensor.name}` is stored outside the model, in `{where}`, "
@@ -77,6 +80,7 @@ def read_outside_weights(model: onnx.ModelProto, folder: Path | None) -> None:
             raise missing from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+    return found
 
 
 def serialise(model: onnx.ModelProto) -> bytes:

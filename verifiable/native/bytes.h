@@ -12,10 +12,10 @@ typedef std::int8_t Bytes __attribute__((vector_size(WIDTH), aligned(1), may_ali
 typedef std::int16_t Shorts __attribute__((vector_size(WIDTH), aligned(2), may_alias));
 
 #if defined(__AVX512BW__) && LANES == 16
-#define WIDE 512
+#define VECTOR_BITS 512
 typedef __m512i Raw;
 #elif defined(__AVX2__) && LANES == 8
-#define WIDE 256
+#define VECTOR_BITS 256
 typedef __m256i Raw;
 #endif
 
@@ -35,9 +35,9 @@ inline Bytes broadcast_4(const u8* p) {
 // Sums of two neighbouring products, unsigned by signed. Saturates at 16 bits: callers see to it
 // that no sum gets there.
 inline Shorts pairs_of_bytes(Bytes is_unsigned, Bytes is_signed) {
-#if WIDE == 512
+#if VECTOR_BITS == 512
     return (Shorts)_mm512_maddubs_epi16((Raw)is_unsigned, (Raw)is_signed);
-#elif WIDE == 256
+#elif VECTOR_BITS == 256
     return (Shorts)_mm256_maddubs_epi16((Raw)is_unsigned, (Raw)is_signed);
 #else
     Shorts r;
@@ -52,9 +52,9 @@ inline Shorts pairs_of_bytes(Bytes is_unsigned, Bytes is_signed) {
 
 // Sums of two neighbouring products; these cannot overflow.
 inline Ints pairs_of_shorts(Shorts a, Shorts b) {
-#if WIDE == 512
+#if VECTOR_BITS == 512
     return (Ints)_mm512_madd_epi16((Raw)a, (Raw)b);
-#elif WIDE == 256
+#elif VECTOR_BITS == 256
     return (Ints)_mm256_madd_epi16((Raw)a, (Raw)b);
 #else
     Ints r;
@@ -66,10 +66,10 @@ inline Ints pairs_of_shorts(Shorts a, Shorts b) {
 // Half a vector of bytes, in 16 bits each.
 template <bool UNSIGNED>
 inline Shorts widened(const u8* p) {
-#if WIDE == 512
+#if VECTOR_BITS == 512
     __m256i half = _mm256_loadu_si256((const __m256i*)p);
     return (Shorts)(UNSIGNED ? _mm512_cvtepu8_epi16(half) : _mm512_cvtepi8_epi16(half));
-#elif WIDE == 256
+#elif VECTOR_BITS == 256
     __m128i half = _mm_loadu_si128((const __m128i*)p);
     return (Shorts)(UNSIGNED ? _mm256_cvtepu8_epi16(half) : _mm256_cvtepi8_epi16(half));
 #else
@@ -82,9 +82,9 @@ inline Shorts widened(const u8* p) {
 // Four bytes in 16 bits each, again and again.
 template <bool UNSIGNED>
 inline Shorts widened_4(const u8* p) {
-#if WIDE == 512 || WIDE == 256
+#if VECTOR_BITS == 512 || VECTOR_BITS == 256
     Bytes four = broadcast_4(p);
-#if WIDE == 512
+#if VECTOR_BITS == 512
     __m256i half = _mm512_castsi512_si256((Raw)four);
     return (Shorts)(UNSIGNED ? _mm512_cvtepu8_epi16(half) : _mm512_cvtepi8_epi16(half));
 #else
@@ -100,7 +100,7 @@ inline Shorts widened_4(const u8* p) {
 
 // Sums of neighbouring lanes: those of `a`, then those of `b`.
 inline Ints halves(Ints a, Ints b) {
-#if WIDE == 256
+#if VECTOR_BITS == 256
     return (Ints)_mm256_permute4x64_epi64(_mm256_hadd_epi32((Raw)a, (Raw)b), 0xd8);
 #else
     Ints r;
