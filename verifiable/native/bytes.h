@@ -63,52 +63,12 @@ inline Ints pairs_of_shorts(Shorts a, Shorts b) {
 #endif
 }
 
-// Half a vector of bytes, in 16 bits each.
-template <bool UNSIGNED>
-inline Shorts widened(const u8* p) {
-#if VECTOR_BITS == 512
-    __m256i half = _mm256_loadu_si256((const __m256i*)p);
-    return (Shorts)(UNSIGNED ? _mm512_cvtepu8_epi16(half) : _mm512_cvtepi8_epi16(half));
-#elif VECTOR_BITS == 256
-    __m128i half = _mm_loadu_si128((const __m128i*)p);
-    return (Shorts)(UNSIGNED ? _mm256_cvtepu8_epi16(half) : _mm256_cvtepi8_epi16(half));
+// Holds a sum in a register: compilers put additions off and then run out of registers.
+inline void pin(Ints& x) {
+#if defined(VECTOR_BITS)
+    asm volatile("" : "+v"(x));
 #else
-    Shorts r;
-    for (int i = 0; i < WIDTH / 2; ++i) r[i] = UNSIGNED ? p[i] : (std::int8_t)p[i];
-    return r;
-#endif
-}
-
-// Four bytes in 16 bits each, again and again.
-template <bool UNSIGNED>
-inline Shorts widened_4(const u8* p) {
-#if VECTOR_BITS == 512 || VECTOR_BITS == 256
-    Bytes four = broadcast_4(p);
-#if VECTOR_BITS == 512
-    __m256i half = _mm512_castsi512_si256((Raw)four);
-    return (Shorts)(UNSIGNED ? _mm512_cvtepu8_epi16(half) : _mm512_cvtepi8_epi16(half));
-#else
-    __m128i half = _mm256_castsi256_si128((Raw)four);
-    return (Shorts)(UNSIGNED ? _mm256_cvtepu8_epi16(half) : _mm256_cvtepi8_epi16(half));
-#endif
-#else
-    Shorts r;
-    for (int i = 0; i < WIDTH / 2; ++i) r[i] = UNSIGNED ? p[i % 4] : (std::int8_t)p[i % 4];
-    return r;
-#endif
-}
-
-// Sums of neighbouring lanes: those of `a`, then those of `b`.
-inline Ints halves(Ints a, Ints b) {
-#if VECTOR_BITS == 256
-    return (Ints)_mm256_permute4x64_epi64(_mm256_hadd_epi32((Raw)a, (Raw)b), 0xd8);
-#else
-    Ints r;
-    for (int i = 0; i < LANES / 2; ++i) {
-        r[i] = a[2 * i] + a[2 * i + 1];
-        r[LANES / 2 + i] = b[2 * i] + b[2 * i + 1];
-    }
-    return r;
+    (void)x;
 #endif
 }
 

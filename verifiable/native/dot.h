@@ -16,6 +16,8 @@ DotGrain float_grain();
 void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
 void pack_constant_integers(Rows& rows, bool left, const u8* data);
 DotGrain integer_grain();
+// Whether the products of a Dot of integers may be added up in 16 bits.
+bool dot_is_narrow(const Run& run, const Dot& dot);
 
 #if defined(__AVX2__)
 // Eight rows by eight columns: to[k * step + i] = rows[i][k].

@@ -23,8 +23,7 @@ constexpr i64 FEW_PANELS = 16;
 inline i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
 
 // Kernels: element types `Left`, `Right`, `Sum`; `ROWS`, `COLUMNS`, `GROUP` (elements of k that are
-// packed and multiplied together); direct, pack_left, pack_right, mode, tile and line. Packing tells
-// all bits that occur in what it packed, and `mode` picks the kernel by them (see dot_int.cpp).
+// packed and multiplied together); what dot_f32.cpp has besides.
 template <class Kernels>
 class DotDriver {
     using Left = typename Kernels::Left;
@@ -134,7 +133,7 @@ class DotDriver {
         if (left_.constant) {
             i64 number = l0_ / ROWS + sliver;
             i64 count = ceil_div(left_.row.extent, ROWS);
-            return (const Left*)left_.packed.data() +
+            return (const Left*)Kernels::packed(left_).data() +
                    ((left_batch_ * count + number) * groups_ * GROUP + k0) * ROWS;
         }
         i64 depth = left_whole_ ? groups_ * GROUP : depth_;
@@ -145,7 +144,7 @@ class DotDriver {
         if (right_.constant) {
             i64 number = r0_ / COLUMNS + panel;
             i64 count = ceil_div(right_.row.extent, COLUMNS);
-            return (const Right*)right_.packed.data() +
+            return (const Right*)Kernels::packed(right_).data() +
                    ((right_batch_ * count + number) * groups_ * GROUP + k0) * COLUMNS;
         }
         i64 depth = right_whole_ ? groups_ * GROUP : depth_;
@@ -161,8 +160,7 @@ class DotDriver {
         Sum* c = out(sliver, panel);
         i64 depth = ceil_div(k1 - k0, GROUP);
         bool first = k0 == 0, last = k1 == dot_.k;
-        auto kernel = table(Kernels::mode(direct_, left_, right_, scratch_.left_bits,
-                                          scratch_.right_bits))[rows];
+        auto kernel = table(Kernels::mode(direct_, left_))[rows];
         const u8* levels = levels_at(sliver, panel, k0);
         if (direct_) {
             a = (const Left*)left_data_ + left_.batch[left_batch_] +
@@ -195,10 +193,9 @@ class DotDriver {
     void pack_left(i64 k0, i64 k1, i64 slivers, Memory& memory) {
         depth_ = ceil_div(k1 - k0, GROUP) * GROUP;
         Left* to = (Left*)memory.reserve(slivers * depth_ * ROWS * sizeof(Left));
-        scratch_.left_bits = 0;
         for (i64 s = 0; s < slivers; ++s) {
             i64 first = l0_ + s * ROWS;
-            scratch_.left_bits |= Kernels::pack_left(left_, left_data_, left_batch_, first, std::min(first + ROWS, l1_),
+            Kernels::pack_left(left_, left_data_, left_batch_, first, std::min(first + ROWS, l1_),
                                k0, k1, to + s * depth_ * ROWS);
         }
         scratch_.left_holds[0] = -1;
@@ -207,10 +204,9 @@ class DotDriver {
     void pack_right(i64 k0, i64 k1, i64 panels, Memory& memory) {
         depth_ = ceil_div(k1 - k0, GROUP) * GROUP;
         Right* to = (Right*)memory.reserve(panels * depth_ * COLUMNS * sizeof(Right));
-        scratch_.right_bits = 0;
         for (i64 p = 0; p < panels; ++p) {
             i64 first = r0_ + p * COLUMNS;
-            scratch_.right_bits |= Kernels::pack_right(right_, right_data_, right_batch_, first,
+            Kernels::pack_right(right_, right_data_, right_batch_, first,
                                 std::min(first + COLUMNS, r1_), k0, k1, to + p * depth_ * COLUMNS);
         }
         scratch_.right_holds[0] = -1;
@@ -232,15 +228,17 @@ class DotDriver {
 
     // What is known of the constant operand's elements, a byte for each group of k.
     const u8* levels_at(i64 sliver, i64 panel, i64 k0) const {
-        if (!right_.levels.empty()) {
+        const auto& of_right = Kernels::levels(right_);
+        const auto& of_left = Kernels::levels(left_);
+        if (!of_right.empty()) {
             i64 count = ceil_div(right_.row.extent, COLUMNS);
             i64 number = right_batch_ * count + r0_ / COLUMNS + panel;
-            return right_.levels.data() + number * groups_ + k0 / GROUP;
+            return of_right.data() + number * groups_ + k0 / GROUP;
         }
-        if (!left_.levels.empty()) {
+        if (!of_left.empty()) {
             i64 count = ceil_div(left_.row.extent, ROWS);
             i64 number = left_batch_ * count + l0_ / ROWS + sliver;
-            return left_.levels.data() + number * groups_ + k0 / GROUP;
+            return of_left.data() + number * groups_ + k0 / GROUP;
         }
         return nullptr;
     }
@@ -278,14 +276,15 @@ class DotDriver {
 
 // All of a constant operand, batch after batch, in slivers or panels.
 template <class Kernels, bool LEFT>
-void pack_all(Rows& rows, const u8* data) {
+void pack_all(Rows& rows, const u8* data, Memory& packed) {
     using Element = std::conditional_t<LEFT, typename Kernels::Left, typename Kernels::Right>;
     constexpr i64 STEP = LEFT ? Kernels::ROWS : Kernels::COLUMNS;
     i64 depth = ceil_div(rows.k.extent, Kernels::GROUP) * Kernels::GROUP;
     i64 count = ceil_div(rows.row.extent, STEP);
-    Element* to = (Element*)rows.packed.reserve(
+    Element* to = (Element*)packed.reserve(
         rows.batch.extent * count * depth * STEP * (i64)sizeof(Element));
-    if constexpr (Kernels::GROUP > 1)
+    constexpr bool LEVELS = Kernels::GROUP > 2;
+    if constexpr (LEVELS)
         rows.levels.resize(rows.batch.extent * count * (depth / Kernels::GROUP));
     u8* levels = rows.levels.data();
     for (i64 b = 0; b < rows.batch.extent; ++b)
@@ -296,7 +295,7 @@ void pack_all(Rows& rows, const u8* data) {
             } else {
                 Kernels::pack_right(rows, data, b, i * STEP, stop, 0, rows.k.extent, to);
             }
-            if constexpr (Kernels::GROUP > 1)
+            if constexpr (LEVELS)
                 for (i64 g = 0; g < depth / Kernels::GROUP; ++g)
                     *levels++ = Kernels::template level<STEP>(to + g * Kernels::GROUP * STEP);
         }

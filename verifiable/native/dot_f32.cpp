@@ -23,7 +23,9 @@ struct FloatKernels {
         return !left.constant && left.k.unit() && left.row.plain();
     }
 
-    static int mode(bool direct, const Rows&, const Rows&, unsigned, unsigned) { return direct; }
+    static int mode(bool direct, const Rows&) { return direct; }
+    static const Memory& packed(const Rows& rows) { return rows.packed; }
+    static const std::vector<u8>& levels(const Rows& rows) { return rows.levels; }
 
     // M rows by COLUMNS columns over `depth` elements; adds to `c` unless this is the first chunk.
     // Packed rows of `a` lie interleaved, and those of the next sliver `step` elements on; else rows
@@ -76,18 +78,16 @@ struct FloatKernels {
         store(c, sum);
     }
 
-    static unsigned pack_left(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
-                              i64 k0, i64 k1, float* to) {
+    static void pack_left(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0,
+                          i64 k1, float* to) {
         const float* from = (const float*)data + rows.batch[batch];
         pack_floats<ROWS>(rows, from, first, stop, k0, k1, to);
-        return 0;
     }
 
-    static unsigned pack_right(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
-                               i64 k0, i64 k1, float* to) {
+    static void pack_right(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
+                           i64 k0, i64 k1, float* to) {
         const float* from = (const float*)data + rows.batch[batch];
         pack_floats<COLUMNS>(rows, from, first, stop, k0, k1, to);
-        return 0;
     }
 };
 
@@ -98,7 +98,8 @@ void dot_floats(const Run& run, const Dot& dot, const DotPart& part, Scratch& sc
 }
 
 void pack_constant_floats(Rows& rows, bool left, const u8* data) {
-    left ? pack_all<FloatKernels, true>(rows, data) : pack_all<FloatKernels, false>(rows, data);
+    left ? pack_all<FloatKernels, true>(rows, data, rows.packed)
+         : pack_all<FloatKernels, false>(rows, data, rows.packed);
 }
 
 DotGrain float_grain() { return {FloatKernels::ROWS, FloatKernels::COLUMNS}; }

@@ -75,8 +75,8 @@ struct Rows {
     int dtype;
     Axis batch, row, k;
     bool margin;  // whether a vector may be read past the end
-    Memory packed;  // of a constant
-    std::vector<u8> levels;
+    Memory packed, packed_bytes;  // of a constant; see dot_int.cpp
+    std::vector<u8> levels, no_levels;
     bool constant;
 };
 
@@ -174,7 +174,6 @@ struct Scratch {
     Memory left, right, cells, tiles, registers, line;
     // What `left` and `right` hold, so that neighbouring tasks pack it once.
     std::array<i64, 3> left_holds, right_holds;
-    unsigned left_bits, right_bits;
 };
 
 struct Run {
@@ -204,6 +203,7 @@ struct DotPart {
     void* out;
     i64 ld;
     bool left_again, right_again;  // the next part needs the same packed rows
+    bool narrow;  // integers: no element is above 127
 };
 
 // One row, contiguous.
