@@ -282,6 +282,48 @@ def quantised_conv(b: Blocks) -> Index:
     return b.dot(b.weight(1, 8, 27, dtype=DType.I8), _patches(b, x, 3, 1))
 
 
+def _positive(b: Blocks, x: Index) -> Index:
+    """As after a rectifier: from 0 to 127, where products are added up in 16 bits."""
+    return b.map([x], program((Scalar.MAX, (0, 1)), literals=[Literal(DType.I8, 0)]), DType.I8)
+
+
+def _weights(b: Blocks, shape: tuple[int, ...], most: int) -> Index:
+    index = b.weight(*shape, dtype=DType.I8)
+    array = np.clip(b.rng.normal(0, most / 3, shape), -most, most).astype(np.int8)
+    b.weights[index] = array
+    b.instructions[index] = Const(type=TensorType(DType.I8, shape), root=tensor_root(array))
+    return index
+
+
+def rectified(b: Blocks) -> Index:
+    """Weights of which eight, four or two may be added up."""
+    x = _positive(b, b.input(1, 29, 350, dtype=DType.I8))
+    outs = [b.dot(x, _weights(b, (1, 19, 350), most)) for most in (20, 60, 127)]
+    kind = TensorType(DType.I32, (1, 29, 57))
+    return b.add(Concat(type=kind, parts=tuple(outs), axis=2))
+
+
+def rectified_conv(b: Blocks) -> Index:
+    x = _positive(b, b.input(1, 5, 14, 14, dtype=DType.I8))
+    patches = _patches(b, _padded(b, x, 1), 3, 1)
+    y = b.dot(_weights(b, (1, 23, 45), 100), patches)
+    late = b.dot(b.weight(1, 100, 45, dtype=DType.I8), _patches(b, x, 3, 4))
+    return b.apply(Scalar.SUB, y, b.view(late, (1, 23, 1), (0, 1, 1)))
+
+
+def at_the_limits(b: Blocks) -> Index:
+    """The largest products there are, of one sign and of both."""
+    x = b.input(1, 7, 64, dtype=DType.I8)
+    b.inputs["x0"][:] = 127
+    weights = _weights(b, (1, 40, 64), 127)
+    b.weights[weights][0, :20] = -128
+    b.weights[weights][0, 20:30] = 127
+    b.weights[weights][0, 30:, ::2] = -128
+    array = b.weights[weights]
+    b.instructions[weights] = Const(type=b.instructions[weights].type, root=tensor_root(array))
+    return b.dot(x, weights)
+
+
 def scaled(b: Blocks) -> Index:
     return b.map([b.input(64, 1000)], program((Scalar.MUL, (0, 1)), literals=[f32(0.5)]))
 
@@ -294,7 +336,8 @@ def transposed(b: Blocks) -> Index:
 
 ALL: Final[tuple[Callable[[Blocks], Index], ...]] = (
     softmax, layer_norm, gelu, attention, transformer, one_token, residual, late_conv, pooled,
-    depthwise, quantised, unsigned, quantised_conv, scaled, transposed,
+    depthwise, quantised, unsigned, quantised_conv, rectified, rectified_conv, at_the_limits,
+    scaled, transposed,
 )  # fmt: skip
 
 

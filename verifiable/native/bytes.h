@@ -21,7 +21,7 @@ typedef __m256i Raw;
 
 // Four bytes in every lane of 32 bits.
 inline Bytes broadcast_4(const u8* p) {
-#if defined(__AVX2__) && LANES == 8
+#if VECTOR_BITS == 256
     Bytes r;
     asm volatile("vpbroadcastd %1, %0" : "=x"(r) : "m"(*(const std::int32_t*)p));
     return r;
@@ -63,13 +63,21 @@ inline Ints pairs_of_shorts(Shorts a, Shorts b) {
 #endif
 }
 
-// Holds a sum in a register: compilers put additions off and then run out of registers.
-inline void pin(Ints& x) {
+// Holds a vector in a register here: compilers put sums off, or load ahead, and then run out of
+// registers.
+template <class Vector>
+inline void pin(Vector& x) {
 #if defined(VECTOR_BITS)
     asm volatile("" : "+v"(x));
 #else
     (void)x;
 #endif
+}
+
+// Keeps addresses from being computed before this place.
+inline const u8* from_here(const u8* p) {
+    asm volatile("" : "+r"(p));
+    return p;
 }
 
 }  // namespace verifiable

@@ -19,111 +19,54 @@ using i16 = std::int16_t;
 using i32 = std::int32_t;
 
 struct WideKernels {
-    using Left = u8;
-    using Right = u8;
-    using Sum = std::int32_t;
+    using Left = i16;
+    using Right = i8;
+    using Sum = i32;
     static constexpr i64 ROWS = LANES == 16 ? 14 : LANES == 8 ? 6 : 4;
     static constexpr i64 COLUMNS = 2 * LANES;
-    static constexpr i64 GROUP = 16;
-    static constexpr bool HAS_LINE = false;
-    enum Mode { SIGNED, UNSIGNED, BYTES_LEFT, BYTES_RIGHT, MODES };
-    static constexpr int QUADS = GROUP / 4;
-    static constexpr int LIMIT = 258;
+    static constexpr i64 GROUP = 2;
+    static constexpr bool HAS_LINE = true;
+    static constexpr int MODES = 1;
 
+    static i64 chunk(const Dot&) { return 1024; }
+
+    static const Memory& packed(const Rows& rows) { return rows.packed; }
+    static const std::vector<u8>& levels(const Rows& rows) { return rows.no_levels; }
+    static int mode(bool, const Rows&) { return 0; }
+
+    // Lanes of i32: a pair of `b` in each lane times the pair `pair`.
+    static Ints pairs(Ints sum, i32 pair, const i8* b) {
+#if defined(__AVX512BW__) && LANES == 16
+        __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i*)b));
+        return sum + (Ints)_mm512_madd_epi16(wide, _mm512_set1_epi32(pair));
+#elif defined(__AVX2__) && LANES == 8
+        __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)b));
+        return sum + (Ints)_mm256_madd_epi16(wide, _mm256_set1_epi32(pair));
+#else
+        i32 low = (i16)(pair & 0xffff), high = pair >> 16;
+        Ints r = sum;
+        for (int i = 0; i < LANES; ++i) r[i] += low * b[2 * i] + high * b[2 * i + 1];
+        return r;
+#endif
+    }
+
+    // Left rows are widened when they are packed.
     static bool direct(const Rows&) { return false; }
 
-    static int mode(bool, const Rows& left, const Rows& right, unsigned left_bits,
-                    unsigned right_bits) {
-        if (right.constant && !left.constant && left_bits < 128) return BYTES_LEFT;
-        if (left.constant && !right.constant && right_bits < 128) return BYTES_RIGHT;
-        return left.dtype == U8 ? UNSIGNED : SIGNED;
-    }
-
-    // How many quads of a group may be added up in 16 bits: 4, 2 or 1.
-    template <i64 STEP>
-    static u8 level(const u8* group) {
-        u8 found = QUADS;
-        for (i64 i = 0; i < STEP; ++i)
-            for (int pair = 0; pair < 2; ++pair)
-                while (found > 1 && !fits<STEP>(group + 4 * i + 2 * pair, found)) found /= 2;
-        return found;
-    }
-
-    template <i64 STEP>
-    static bool fits(const u8* first, int quads) {
-        for (int q0 = 0; q0 < QUADS; q0 += quads) {
-            int above = 0, below = 0;
-            for (int q = q0; q < q0 + quads; ++q)
-                for (int e = 0; e < 2; ++e) {
-                    int w = (std::int8_t)first[q * 4 * STEP + e];
-                    w > 0 ? above += w : below -= w;
-                }
-            if (above > LIMIT || below > LIMIT) return false;
-        }
-        return true;
-    }
-
-    template <int M, int MODE>
-    static void tile(i64 depth, const u8* a, i64, const u8* b, Sum* c, i64 ld, bool first, bool,
-                     const u8* levels) {
-        if constexpr (MODE == BYTES_LEFT || MODE == BYTES_RIGHT) {
-            narrow_tile<M, MODE == BYTES_LEFT>(depth, a, b, c, ld, first, levels);
-        } else {
-            wide_rows<0, M, MODE == UNSIGNED>(depth, a, b, c, ld, first);
-        }
-    }
-
-    // As many rows at a time as there are registers for.
-    template <int FIRST, int M, bool IS_UNSIGNED>
-    static void wide_rows(i64 depth, const u8* a, const u8* b, Sum* c, i64 ld, bool first) {
-        constexpr int MOST = LANES == 16 ? 7 : 3;
-        constexpr int COUNT = M - FIRST < MOST ? M - FIRST : MOST;
-        wide_tile<COUNT, IS_UNSIGNED>(depth, a + 4 * FIRST, b, c + FIRST * ld, ld, first);
-        if constexpr (FIRST + COUNT < M)
-            wide_rows<FIRST + COUNT, M, IS_UNSIGNED>(depth, a, b, c, ld, first);
-    }
-
-    template <int M, bool IS_UNSIGNED>
-    static void wide_tile(i64 depth, const u8* a, const u8* b, Sum* c, i64 ld, bool first) {
-        Ints sums[M][4];
-#pragma GCC unroll 16
-        for (int i = 0; i < M; ++i)
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; ++j) sums[i][j] = Ints{};
-        for (i64 quad = 0; quad < depth * QUADS; ++quad, a += 4 * ROWS, b += 4 * COLUMNS) {
-            Shorts w[4];
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; ++j) w[j] = widened<false>(b + j * WIDTH / 2);
-#pragma GCC unroll 16
-            for (int i = 0; i < M; ++i) {
-                Shorts x = widened_4<IS_UNSIGNED>(a + 4 * i);
-#pragma GCC unroll 4
-                for (int j = 0; j < 4; ++j) sums[i][j] += pairs_of_shorts(x, w[j]);
-            }
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < M; ++i) {
-            finish(halves(sums[i][0], sums[i][1]), c + i * ld, first);
-            finish(halves(sums[i][2], sums[i][3]), c + i * ld + LANES, first);
-        }
-    }
-
-    template <int M, bool LEFT_IS_UNSIGNED>
-    static void narrow_tile(i64 depth, const u8* a, const u8* b, Sum* c, i64 ld, bool first,
-                            const u8* levels) {
+    template <int M, int>
+    static void tile(i64 depth, const i16* a, i64, const i8* b, i32* c, i64 ld, bool first, bool,
+                     const u8*) {
         Ints low[M], high[M];
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) low[i] = high[i] = Ints{};
-        for (i64 group = 0; group < depth; ++group) {
-            if (levels[group] == 4) {
-                add_group<M, 4, LEFT_IS_UNSIGNED>(a, b, low, high);
-            } else if (levels[group] == 2) {
-                add_group<M, 2, LEFT_IS_UNSIGNED>(a, b, low, high);
-            } else {
-                add_group<M, 1, LEFT_IS_UNSIGNED>(a, b, low, high);
+        for (i64 k = 0; k < depth; ++k, a += 2 * ROWS, b += 2 * COLUMNS) {
+#pragma GCC unroll 16
+            for (int i = 0; i < M; ++i) {
+                i32 pair;
+                std::memcpy(&pair, a + 2 * i, 4);
+                low[i] = pairs(low[i], pair, b);
+                high[i] = pairs(high[i], pair, b + 2 * LANES);
             }
-            a += GROUP * ROWS;
-            b += GROUP * COLUMNS;
         }
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {
@@ -132,105 +75,55 @@ struct WideKernels {
         }
     }
 
-    template <int M, int LEVEL, bool LEFT_IS_UNSIGNED>
-    static inline __attribute__((always_inline)) void add_group(const u8* a, const u8* b,
-                                                                Ints* low, Ints* high) {
-        const Shorts ones = Shorts{} + 1;
-#pragma GCC unroll 4
-        for (int q0 = 0; q0 < QUADS; q0 += LEVEL) {
-#pragma GCC unroll 16
-            for (int i = 0; i < M; ++i) {
-                Shorts first, second;
-#pragma GCC unroll 4
-                for (int q = q0; q < q0 + LEVEL; ++q) {
-                    Bytes x = broadcast_4(a + 4 * (q * ROWS + i));
-                    Bytes y = *(const Bytes*)(b + 4 * q * COLUMNS);
-                    Bytes z = *(const Bytes*)(b + 4 * q * COLUMNS + WIDTH);
-                    Shorts p = LEFT_IS_UNSIGNED ? pairs_of_bytes(x, y) : pairs_of_bytes(y, x);
-                    Shorts r = LEFT_IS_UNSIGNED ? pairs_of_bytes(x, z) : pairs_of_bytes(z, x);
-                    first = q == q0 ? p : first + p;
-                    second = q == q0 ? r : second + r;
-                }
-                low[i] += pairs_of_shorts(first, ones);
-                high[i] += pairs_of_shorts(second, ones);
-            }
+    static void line(i64 depth, const i16* a, i64, const i8* b, i64 panel, i32* c, bool first,
+                     bool) {
+        Ints sums[8];
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) sums[j] = Ints{};
+        for (i64 k = 0; k < depth; ++k, a += 2 * ROWS, b += 2 * COLUMNS) {
+            i32 pair;
+            std::memcpy(&pair, a, 4);
+#pragma GCC unroll 8
+            for (int j = 0; j < 8; ++j)
+                sums[j] = pairs(sums[j], pair, b + j / 2 * panel + j % 2 * 2 * LANES);
         }
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) finish(sums[j], c + j * LANES, first);
     }
 
-    static void finish(Ints sum, Sum* c, bool first) {
+    static void finish(Ints sum, i32* c, bool first) {
         if (!first) sum = sum + *(const Ints*)c;
         *(Ints*)c = sum;
     }
 
-    // Element k of row i at to[(k / 4 * STEP + i) * 4 + k % 4], zeros up to the next whole group.
-    template <i64 STEP>
+    template <class From, i64 STEP, class To>
     static void pack(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0,
-                         i64 k1, u8* to) {
-        const u8* from = data + rows.batch[batch];
-        const i64 count = stop - first, whole = (k1 - k0) / 4 * 4;
-        const i64 padded = ceil_div(k1 - k0, GROUP) * GROUP;
-        if (count < STEP) {
-            std::memset(to, 0, padded * STEP);
-        } else {
-            std::memset(to + whole * STEP, 0, (padded - whole) * STEP);
-        }
+                     i64 k1, To* to) {
+        const From* from = (const From*)data + rows.batch[batch];
+        i64 count = stop - first;
+        if (count < STEP || (k1 - k0) % 2)
+            std::memset(to, 0, ceil_div(k1 - k0, 2) * 2 * STEP * sizeof(To));
         i64 offset[STEP];
         for (i64 i = 0; i < count; ++i) offset[i] = rows.row[first + i];
-        i64 k = k0;
-        if (rows.k.unit()) {
-            for (; k < k0 + whole; k += 4, to += 4 * STEP)
-                for (i64 i = 0; i < count; ++i) {
-                    std::uint32_t quad;
-                    std::memcpy(&quad, from + offset[i] + k, 4);
-                    std::memcpy(to + 4 * i, &quad, 4);
-                }
-        } else {
-            pack_lines<STEP>(rows, from, offset, count, k0, k0 + whole, to);
-            k = k0 + whole;
-            to += whole * STEP;
-        }
-        for (; k < k1; ++k) {
-            const u8* line = from + rows.k[k];
-            for (i64 i = 0; i < count; ++i) to[4 * i + (k - k0) % 4] = line[offset[i]];
-        }
-    }
-
-    // Where elements of one k lie side by side, as in patches: four such lines, interleaved.
-    template <i64 STEP>
-    static void pack_lines(const Rows& rows, const u8* from, const i64* offset, i64 count,
-                               i64 k0, i64 k1, u8* to) {
-        constexpr int RUNS = 4;
-        i64 start[RUNS + 1] = {0};
-        int runs = 1;
-        for (i64 i = 1; i < count && runs <= RUNS; ++i)
-            if (offset[i] != offset[i - 1] + 1) start[runs++] = i;
-        const bool by_vectors = rows.margin && STEP % 16 == 0 && runs <= RUNS;
-        u8 lines[4][2 * STEP];
-        std::memset(lines, 0, sizeof lines);
-        for (i64 k = k0; k < k1; k += 4, to += 4 * STEP) {
-            for (int e = 0; e < 4; ++e) {
-                const u8* line = from + rows.k[k + e];
-                if (by_vectors) {
-                    // What is too much is written over by the next run.
-                    for (int r = 0; r < runs; ++r)
-                        std::memcpy(lines[e] + start[r], line + offset[start[r]], STEP);
-                } else {
-                    for (i64 i = 0; i < count; ++i) lines[e][i] = line[offset[i]];
-                }
-            }
-            for (i64 i = 0; i < STEP; ++i)
-                for (int e = 0; e < 4; ++e) to[4 * i + e] = lines[e][i];
+        for (i64 k = k0; k < k1; ++k) {
+            const From* line = from + rows.k[k];
+            To* pair = to + (k - k0) / 2 * 2 * STEP + (k - k0) % 2;
+            for (i64 i = 0; i < count; ++i) pair[2 * i] = (To)line[offset[i]];
         }
     }
 
     static void pack_left(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0,
-                          i64 k1, u8* to) {
-        pack<ROWS>(rows, data, batch, first, stop, k0, k1, to);
+                          i64 k1, i16* to) {
+        if (rows.dtype == U8) {
+            pack<u8, ROWS>(rows, data, batch, first, stop, k0, k1, to);
+        } else {
+            pack<i8, ROWS>(rows, data, batch, first, stop, k0, k1, to);
+        }
     }
 
     static void pack_right(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
-                           i64 k0, i64 k1, u8* to) {
-        pack<COLUMNS>(rows, data, batch, first, stop, k0, k1, to);
+                           i64 k0, i64 k1, i8* to) {
+        pack<i8, COLUMNS>(rows, data, batch, first, stop, k0, k1, to);
     }
 };
 
@@ -281,55 +174,59 @@ struct NarrowKernels {
     template <int M, int MODE>
     static void tile(i64 depth, const u8* a, i64, const u8* b, Sum* c, i64 ld, bool first, bool,
                      const u8* levels) {
-        Ints low[M], high[M];
+        half_tile<M, MODE == 0>(depth, a, b, c, ld, first, levels);
+        half_tile<M, MODE == 0>(depth, a, b + WIDTH, c + LANES, ld, first, levels);
+    }
+
+    // One vector of columns at a time: for as many sums of 16 bits there are registers beside
+    // those of 32.
+    template <int M, bool LEFT_IS_UNSIGNED>
+    static void half_tile(i64 depth, const u8* a, const u8* b, Sum* c, i64 ld, bool first,
+                          const u8* levels) {
+        Ints sums[M];
 #pragma GCC unroll 16
-        for (int i = 0; i < M; ++i) low[i] = high[i] = Ints{};
+        for (int i = 0; i < M; ++i) sums[i] = Ints{};
         for (i64 group = 0; group < depth; ++group) {
             if (levels[group] == 4) {
-                add_group<M, 4, MODE == 0>(a, b, low, high);
+                add_group<M, 4, LEFT_IS_UNSIGNED>(a, b, sums);
             } else if (levels[group] == 2) {
-                add_group<M, 2, MODE == 0>(a, b, low, high);
+                add_group<M, 2, LEFT_IS_UNSIGNED>(a, b, sums);
             } else {
-                add_group<M, 1, MODE == 0>(a, b, low, high);
+                add_group<M, 1, LEFT_IS_UNSIGNED>(a, b, sums);
             }
             a += GROUP * ROWS;
             b += GROUP * COLUMNS;
         }
 #pragma GCC unroll 16
-        for (int i = 0; i < M; ++i) {
-            finish(low[i], c + i * ld, first);
-            finish(high[i], c + i * ld + LANES, first);
-        }
+        for (int i = 0; i < M; ++i) finish(sums[i], c + i * ld, first);
     }
 
     template <int M, int LEVEL, bool LEFT_IS_UNSIGNED>
     static inline __attribute__((always_inline)) void add_group(const u8* a, const u8* b,
-                                                                Ints* low, Ints* high) {
+                                                                Ints* sums) {
+        a = from_here(a);
+        b = from_here(b);
+        const Shorts ones = Shorts{} + 1;
 #pragma GCC unroll 4
         for (int q0 = 0; q0 < QUADS; q0 += LEVEL) {
+            Shorts pairs[M];
+#pragma GCC unroll 4
+            for (int q = q0; q < q0 + LEVEL; ++q) {
+                Bytes y = *(const Bytes*)(b + 4 * q * COLUMNS);
+#pragma GCC unroll 16
+                for (int i = 0; i < M; ++i) {
+                    Bytes x = broadcast_4(a + 4 * (q * ROWS + i));
+                    Shorts both = LEFT_IS_UNSIGNED ? pairs_of_bytes(x, y) : pairs_of_bytes(y, x);
+                    pairs[i] = q == q0 ? both : pairs[i] + both;
+                    pin(pairs[i]);
+                }
+            }
 #pragma GCC unroll 16
             for (int i = 0; i < M; ++i) {
-                add_quads<LEVEL, LEFT_IS_UNSIGNED>(low[i], a + 4 * (q0 * ROWS + i),
-                                                   b + 4 * q0 * COLUMNS);
-                add_quads<LEVEL, LEFT_IS_UNSIGNED>(high[i], a + 4 * (q0 * ROWS + i),
-                                                   b + 4 * q0 * COLUMNS + WIDTH);
+                sums[i] += pairs_of_shorts(pairs[i], ones);
+                pin(sums[i]);
             }
         }
-    }
-
-    template <int LEVEL, bool LEFT_IS_UNSIGNED>
-    static inline __attribute__((always_inline)) void add_quads(Ints& sum, const u8* a,
-                                                                const u8* b) {
-        Shorts total{};
-#pragma GCC unroll 4
-        for (int q = 0; q < LEVEL; ++q) {
-            Bytes x = broadcast_4(a + 4 * q * ROWS);
-            Bytes y = *(const Bytes*)(b + 4 * q * COLUMNS);
-            Shorts both = LEFT_IS_UNSIGNED ? pairs_of_bytes(x, y) : pairs_of_bytes(y, x);
-            total = q ? total + both : both;
-        }
-        sum += pairs_of_shorts(total, Shorts{} + 1);
-        pin(sum);
     }
 
     static void finish(Ints sum, Sum* c, bool first) {
