@@ -9,6 +9,7 @@ Lagrange points of that level anew at every stage, which takes longer than the p
 """
 
 import fcntl
+import os
 import re
 import secrets
 import shutil
@@ -108,10 +109,13 @@ def _one_at_a_time() -> Iterator[None]:
     """
     with storage_errors(srs_folder()):
         srs_folder().mkdir(parents=True, exist_ok=True)
-        lock = (srs_folder() / ".lock").open("a")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        # The folder itself is locked, so that no file is left behind.
+        held = os.open(srs_folder(), os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(held)
 
 
 def insecure_family(
