@@ -311,6 +311,11 @@ def rectified_conv(b: Blocks) -> Index:
     return b.apply(Scalar.SUB, y, b.view(late, (1, 23, 1), (0, 1, 1)))
 
 
+def unsigned_weights(b: Blocks) -> Index:
+    x = _positive(b, b.input(1, 20, 48, dtype=DType.I8))
+    return b.dot(b.weight(1, 9, 48, dtype=DType.U8), x)
+
+
 def at_the_limits(b: Blocks) -> Index:
     """The largest products there are, of one sign and of both."""
     x = b.input(1, 7, 64, dtype=DType.I8)
@@ -337,7 +342,7 @@ def transposed(b: Blocks) -> Index:
 ALL: Final[tuple[Callable[[Blocks], Index], ...]] = (
     softmax, layer_norm, gelu, attention, transformer, one_token, residual, late_conv, pooled,
     depthwise, quantised, unsigned, quantised_conv, rectified, rectified_conv, at_the_limits,
-    scaled, transposed,
+    unsigned_weights, scaled, transposed,
 )  # fmt: skip
 
 

@@ -333,6 +333,8 @@ bool dot_is_narrow(const Run& run, const Dot& dot) {
     const Rows& right = dot.swapped ? dot.a : dot.b;
     // Few rows wait for memory alone, and the other way reads no more of it.
     if (left.constant == right.constant || left.row.extent < 3 || !dot.k) return false;
+    // Constants are taken for the operand with a sign.
+    if ((left.constant ? left : right).dtype != I8) return false;
     return all_small(run, left.constant ? right : left);
 }
 
