@@ -133,6 +133,20 @@ def test_an_output_is_the_callers_own() -> None:
     assert (first == 7).all()
 
 
+def test_memory_of_a_result_is_used_again_only_when_no_view_of_it_is_left() -> None:
+    one = blocks.case_of(blocks.scaled, seed=2)
+    runner = Cpu(threads=1).prepare(one.graph, one.weights)
+    first = runner.run(one.inputs)["y"]
+    part, kept = first[3:5].T, first[3:5].T.copy()
+    place = first.ctypes.data
+    del first
+    assert runner.run({"x0": one.inputs["x0"] * 2})["y"].ctypes.data != place
+    assert np.array_equal(part, kept)
+    del part
+    assert runner.run(one.inputs)["y"].flags.writeable
+    assert place in {runner.run(one.inputs)["y"].ctypes.data for _ in range(3)}
+
+
 def test_runs_at_the_same_time_do_not_meet() -> None:
     one = blocks.case_of(blocks.transformer, seed=3)
     runner = Cpu(threads=2).prepare(one.graph, one.weights)

@@ -10,12 +10,12 @@ import threading
 import weakref
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verifiable.engines.cpu_library import Library, load
+from verifiable.engines.cpu_memory import Results
 from verifiable.engines.cpu_schedule import Schedule, schedule
 from verifiable.engines.cpu_words import Writer
 from verifiable.engines.inputs import check_inputs, check_weights
@@ -129,6 +129,7 @@ class Plan:
         self._handle = engine.library.plan(words, self.addresses)
         weakref.finalize(self, engine.library.free_plan, self._handle)
         self._arenas: list[NDArray[np.uint8]] = []
+        self.results = Results()
 
     def arena(self) -> NDArray[np.uint8]:
         """Memory for one run; give it back with `release`."""
@@ -212,7 +213,7 @@ class CpuRunner:
     def _check(self, name: str, array: Array) -> None:
         if array.dtype != np.float32 or not array.flags.c_contiguous:
             check_values(name, array)
-        elif self.engine.library.finds_nan(array):
+        elif self.engine.library.finds_nan(self.engine.handle, array):
             check_values(name, array)  # says where
 
     def _run(self, state: "_State", progress: Progress | None) -> None:
@@ -277,7 +278,7 @@ class _State:
             self.tensors[index] = array
         for index in plan.schedule.direct:
             kind = self.graph.instructions[index].type
-            made: NDArray[Any] = np.empty(kind.size, kind.dtype.numpy)
+            made = plan.results.array(kind)
             self.addresses[plan.slots[index]] = made.ctypes.data
             self.tensors[index] = made
 

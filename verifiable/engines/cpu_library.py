@@ -19,7 +19,7 @@ BUILDS: Final = {"v4": 4, "v3": 3, "base": 1}
 FORCE: Final = "VERIFIABLE_CPU_BUILD"
 """Environment variable that names a build, instead of the best."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what Python and native code say to each other; a function is named after it."""
 
 DONE, NO_MEMORY, BAD_PLAN = range(3)
@@ -56,8 +56,7 @@ class Library:
         call.verifiable_plan_new.argtypes = [pointer, number, pointer, ctypes.POINTER(pointer)]
         call.verifiable_plan_free.argtypes = [pointer]
         call.verifiable_plan_free.restype = None
-        call.verifiable_find_nan.restype = number
-        call.verifiable_find_nan.argtypes = [pointer, number]
+        call.verifiable_finds_nan.argtypes = [pointer, pointer, number]
         call.verifiable_plan_run.argtypes = [pointer, pointer, pointer, *[number] * 4]
 
     @property
@@ -105,9 +104,9 @@ class Library:
         assert handle.value is not None
         return handle.value
 
-    def finds_nan(self, array: Array) -> bool:
+    def finds_nan(self, engine: int, array: Array) -> bool:
         """Whether floats hold a NaN other than 0x7fc00000."""
-        return bool(self._library.verifiable_find_nan(array.ctypes.data, array.size) >= 0)
+        return bool(self._library.verifiable_finds_nan(engine, array.ctypes.data, array.size))
 
     def free_plan(self, handle: int) -> None:
         """Let a plan and its constants go."""

@@ -270,6 +270,8 @@ def _signed(bits: int) -> int:
 
 RAW: Final = 128
 """Added to the code of a function whose result may be any NaN (RAW_RESULT)."""
+EXP_OF_DIFFERENCE: Final = 127
+"""Code of a SUB and the EXP that alone reads it."""
 WITH_RAW: Final = frozenset(
     {Scalar.ADD, Scalar.SUB, Scalar.MUL, Scalar.DIV, Scalar.FMA, Scalar.NEG, Scalar.SQRT}
 )
@@ -283,6 +285,22 @@ def _may_stay_raw(program: Program, given: int, number: int) -> bool:
     return step.function in WITH_RAW and not last and not told
 
 
+def _pairs_fused(program: Program, dtypes: list[DType]) -> tuple[list[tuple[int, ...]], set[int]]:
+    """Registers that each step reads, and the steps that take the one before them along."""
+    registers = [step.registers for step in program.steps]
+    given = len(dtypes) - len(program.steps)
+    fused = set()
+    for number, step in enumerate(program.steps):
+        before = step.registers[0] - given
+        if step.function is not Scalar.EXP or before < 0:
+            continue
+        read = sum(step.registers[0] in other.registers for other in program.steps)
+        if read == 1 and program.steps[before].function is Scalar.SUB:
+            registers[number] = registers[before]
+            fused.add(number)
+    return registers, fused
+
+
 def _program(program: Program, operands: list[DType]) -> Words:
     """Registers, their bytes, literals and steps; no step that the result does not need."""
     dtypes = [*operands, *(literal.dtype for literal in program.literals)]
@@ -291,12 +309,13 @@ def _program(program: Program, operands: list[DType]) -> Words:
         gives = scalar_result(step.function, tuple(dtypes[r] for r in step.registers))
         assert gives is not None
         dtypes.append(gives)
+    registers, fused = _pairs_fused(program, dtypes)
     last = {len(dtypes) - 1: len(program.steps)}
     needed: list[int] = []
     for number in reversed(range(len(program.steps))):
         if given + number in last:
             needed.insert(0, number)
-            for r in program.steps[number].registers:
+            for r in registers[number]:
                 last.setdefault(r, number)
     places: dict[int, int] = {}
     steps: list[int] = []
@@ -306,10 +325,10 @@ def _program(program: Program, operands: list[DType]) -> Words:
         busy = {places[r] for r in places if last[r] >= number}
         target = next(t for t in range(len(busy) + 1) if t not in busy)
         places[given + number] = target
-        taken = dtypes[step.registers[-1]]
+        taken = dtypes[registers[number][-1]]
         chooses = step.function is Scalar.SELECT
-        reads = [r if r < given else given + places[r] for r in step.registers]
-        function = step.function.value
+        reads = [r if r < given else given + places[r] for r in registers[number]]
+        function = EXP_OF_DIFFERENCE if number in fused else step.function.value
         if taken is DType.F32 and _may_stay_raw(program, given, number):
             function += RAW
         steps += [function, taken.value, chooses, target, *_list(reads)]
