@@ -14,10 +14,6 @@ Touvron et al., "LLaMA: Open and Efficient Foundation Language Models", 2023; Ai
 EMNLP 2023.
 """
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from verifiable.frontend.export import quiet_torch
 
 Arrays = dict[str, NDArray[Any]]
 OPSET: Final = 20
@@ -395,25 +393,15 @@ def architecture(name: str, *, small: bool = False) -> Architecture:
 
 def export(module: nn.Module, inputs: Arrays) -> onnx.ModelProto:
     """Export a module in the normal way of torch; what it prints is dropped."""
-    logging.disable(logging.CRITICAL)
-    sink = io.StringIO()
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(sink),
-            contextlib.redirect_stderr(sink),
-        ):
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                module,
-                tuple(torch.from_numpy(a) for a in inputs.values()),
-                dynamo=True,
-                opset_version=OPSET,
-                external_data=False,
-                input_names=list(inputs),
-                verbose=False,
-            )
-    finally:
-        logging.disable(logging.NOTSET)
+    with quiet_torch():
+        program = torch.onnx.export(
+            module,
+            tuple(torch.from_numpy(a) for a in inputs.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            input_names=list(inputs),
+            verbose=False,
+        )
     model: onnx.ModelProto = program.model_proto
     return model

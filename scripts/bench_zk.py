@@ -22,6 +22,7 @@ from benchmark import Row, median
 
 from circuits import recipe
 from verifiable.bundle import open_bundle
+from verifiable.crypto.address import ZERO_ADDRESS
 from verifiable.crypto.hashing import sha256
 from verifiable.crypto.signatures import SigningKey
 from verifiable.crypto.srs import reduced, verifier_points
@@ -37,7 +38,7 @@ from verifiable.proofs.ezkl.settings import canonical_bytes, layout
 from verifiable.proofs.ezkl.system import Ezkl
 from verifiable.proofs.protocol import Circuit, Limits, Policy, Proof, Tensors, Usage, Visibility
 from verifiable.proofs.prove import Job, prove
-from verifiable.types import Address, Bytes32
+from verifiable.types import Bytes32
 
 MODELS = ("mlp_tiny", "digits_mlp", "digits_cnn", "lenet")
 PUBLIC = Visibility(input="public")
@@ -47,6 +48,14 @@ ERROR_SHARE = 1.0
 TESTED = 16
 SPLIT_MEMORY = 5 << 28
 """Bytes that LeNet in parts may take: 1.25 GiB."""
+_KEY = SigningKey(b"\x11" * 32)
+_JOB = Job(
+    job_id=Bytes32(bytes(32)),
+    nonce=Bytes32(bytes(32)),
+    chain_id=0,
+    verifier=ZERO_ADDRESS,
+    expiry=2**40,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,16 +198,8 @@ def bench_split(whole: int, error: float, work: Path) -> Iterator[Row]:
     made = compile_model(
         model, samples.calibration, policy, work / "split", at=cuts, allow_insecure_srs=True
     )
-    key = SigningKey(b"\x11" * 32)
-    job = Job(
-        job_id=Bytes32(bytes(32)),
-        nonce=Bytes32(bytes(32)),
-        chain_id=0,
-        verifier=Address("0x" + "00" * 20),
-        expiry=2**40,
-    )
     sample = tuner.split_samples(samples.test)[0]
-    proven = prove(made.bundle, sample, job, key, limits=limits)
+    proven = prove(made.bundle, sample, _JOB, _KEY, limits=limits)
     peak = max(usage.peak_memory for usage in (*made.setups, *proven.usages))
     seconds = sum(usage.cpu_seconds for usage in proven.usages)
     error = made.circuits[0].estimate.error
@@ -219,15 +220,7 @@ def bench_contract(repeat: int, work: Path) -> Iterator[Row]:
     out = work / "digits-cnn"
     compile_model(model, samples.calibration, policy, out, allow_insecure_srs=True)
     bundle = open_bundle(out, "prove")
-    key = SigningKey(b"\x11" * 32)
-    job = Job(
-        job_id=Bytes32(bytes(32)),
-        nonce=Bytes32(bytes(32)),
-        chain_id=0,
-        verifier=Address("0x" + "00" * 20),
-        expiry=2**40,
-    )
-    proven = prove(bundle, tuner.split_samples(samples.test)[0], job, key, limits=LIMITS)
+    proven = prove(bundle, tuner.split_samples(samples.test)[0], _JOB, _KEY, limits=LIMITS)
     receipt = parse_receipt(encode_receipt(proven.receipt))
     part = out / "zk" / "part-0"
     g2, tau_g2 = verifier_points((out / "zk" / "srs.verifier").read_bytes())

@@ -5,10 +5,8 @@ from dataclasses import asdict, replace
 
 import pytest
 from documents import CLAIM, canon_claims
-from eth_account.messages import encode_typed_data
-from eth_utils.crypto import keccak
 from hypothesis import given
-from test_claim import TYPES
+from test_claim import TYPES, wallet_digest
 from test_schemas import CLAIM_SCHEMA
 
 from verifiable.claim import (
@@ -45,31 +43,9 @@ CANON_TYPES = {name: TYPES[name] for name in ("EIP712Domain", "Header")} | {
 
 @given(canon_claims)
 def test_a_wallet_computes_the_same_id(claim: CanonClaim) -> None:
-    h, s = claim.header, claim.subject
-    signable = encode_typed_data(
-        full_message={
-            "types": CANON_TYPES,
-            "primaryType": "CanonClaim",
-            "domain": {
-                "name": "verifiable",
-                "version": "1",
-                "chainId": h.chain_id,
-                "verifyingContract": h.verifier,
-            },
-            "message": {
-                "header": {
-                    "venue": h.venue,
-                    "semantics": h.semantics,
-                    "jobId": h.job_id,
-                    "nonce": h.nonce,
-                    "expiry": h.expiry,
-                    "provider": h.provider,
-                },
-                "subject": {"model": s.model, "inputRoot": s.input, "outputRoot": s.output},
-            },
-        }
-    )
-    digest = keccak(b"\x19" + signable.version + signable.header + signable.body)
+    s = claim.subject
+    subject = {"model": s.model, "inputRoot": s.input, "outputRoot": s.output}
+    digest = wallet_digest(claim.header, subject, primary="CanonClaim", types=CANON_TYPES)
     assert claim_id(claim) == digest
 
 

@@ -75,7 +75,7 @@ def export_module(
         raise MissingDependencyError(
             f"exporting a torch module needs {error.name}", hint="install `verifiable[torch]`"
         ) from error
-    with _quiet():
+    with quiet_torch():
         try:
             # A copy, so that neither the caller's mode nor its device changes.
             still = copy.deepcopy(module).cpu().eval()
@@ -184,7 +184,7 @@ def _reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_torch() -> Iterator[None]:
     """Silence what torch prints, warns and logs while it exports."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
