@@ -15,7 +15,7 @@ from verifiable.graph.ir import Array, Const, Index, Literal
 from verifiable.graph.vocabulary import DType
 from verifiable.trace.commit import commit
 from verifiable.trace.compare import Difference, compare, first_element, first_root, replay
-from verifiable.trace.store import StoredTrace, store_run
+from verifiable.trace.store import store_run
 
 
 def bits(array: Array, element: int) -> Literal:
@@ -90,7 +90,7 @@ def test_bytes_that_are_not_those_of_their_root_show_nothing(tmp_path: Path) -> 
     good = stored(one, tmp_path / "good")
     index, element = lies(one)[-1]
     bad = commit(one.graph, Liar(one, index, element), one.inputs)[0]
-    posing = StoredTrace(graph=one.graph, trace=bad, data=good.data, offsets=good.offsets)
+    posing = replace(good, trace=bad)
     honest = Reference().prepare(one.graph, one.weights)
     assert replay(one.graph, posing, honest, one.inputs) == Difference(
         instruction=index, element=None

@@ -23,7 +23,7 @@ from verifiable.graph.ir import Const, Graph, Index, Input, TensorType
 from verifiable.graph.layout import layout
 from verifiable.graph.vocabulary import DType
 from verifiable.trace.opening import check_trace_leaf, check_trace_row
-from verifiable.trace.store import INDEX, TENSORS, estimate, open_trace, store_run
+from verifiable.trace.store import INDEX, NODES, TENSORS, estimate, open_trace, store_run
 
 SEEDS = [*range(12)]
 
@@ -111,7 +111,7 @@ def damaged(path: Path, change: object) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema": "verifiable/trace/2"}, "schema is"),
+        ({"schema": "verifiable/trace/1"}, "schema is"),
         ({"semantics": "canon/2"}, "semantics is"),
         ({"extra": 1}, "unknown field `extra`"),
         ({"roots": []}, "0 roots, wanted"),
@@ -150,7 +150,7 @@ def test_a_trace_of_another_graph_is_refused(tmp_path: Path) -> None:
         open_trace(tmp_path / "trace", case(4).graph)
 
 
-@pytest.mark.parametrize("file", [INDEX, TENSORS])
+@pytest.mark.parametrize("file", [INDEX, NODES, TENSORS])
 def test_an_absent_file_is_named(file: str, tmp_path: Path) -> None:
     stored(case(3), tmp_path / "trace")
     (tmp_path / "trace" / file).unlink()
@@ -158,9 +158,10 @@ def test_an_absent_file_is_named(file: str, tmp_path: Path) -> None:
         open_trace(tmp_path / "trace", case(3).graph)
 
 
-def test_a_file_of_another_length_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [NODES, TENSORS])
+def test_a_file_of_another_length_is_refused(name: str, tmp_path: Path) -> None:
     stored(case(3), tmp_path / "trace")
-    with (tmp_path / "trace" / TENSORS).open("ab") as file:
+    with (tmp_path / "trace" / name).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(EncodingError, match="bytes, wanted"):
         open_trace(tmp_path / "trace", case(3).graph)
@@ -181,8 +182,51 @@ def test_a_changed_byte_is_found_by_its_tensor(tmp_path: Path) -> None:
     open_trace(tmp_path / "trace", one.graph).check()
 
 
+def test_a_changed_node_is_found_by_its_tensor(tmp_path: Path) -> None:
+    one = case(3)
+    found = stored(one, tmp_path / "trace")
+    path = tmp_path / "trace" / NODES
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    for index in range(len(one.graph.instructions)):
+        start, stop = found.node_offsets[index : index + 2]
+        for row in {start, stop - 1} if start < stop else set():
+            path.write_bytes(flipped(data, 32 * row + 7).tobytes())
+            with pytest.raises(OpeningRejectedError, match=rf"nodes kept of instruction {index},"):
+                open_trace(tmp_path / "trace", one.graph).check()
+
+
+def test_an_opening_reads_kept_nodes_and_hashes_nothing(tmp_path: Path) -> None:
+    one = next(
+        one
+        for one in (case(seed, steps=4, extents=LONG, most=1500) for seed in range(99))
+        if any(layout(i.type).height > 1 for i in one.graph.instructions)
+    )
+    found = stored(one, tmp_path / "trace")
+    index = next(
+        Index(i)
+        for i, ins in enumerate(one.graph.instructions)
+        if not isinstance(ins, Const) and layout(ins.type).height > 1
+    )
+    wanted = found.open_leaf(index, 0)
+    # Other bytes than those that were hashed: the siblings stay, for they were kept.
+    path = tmp_path / "trace" / TENSORS
+    path.write_bytes(bytes(path.stat().st_size))
+    again = open_trace(tmp_path / "trace", one.graph).open_leaf(index, 0)
+    assert again.part.siblings == wanted.part.siblings
+    assert not any(again.part.data)
+
+
 @given(one=cases(steps=2))
-def test_the_estimate_holds_data_and_roots(one: Case) -> None:
-    data = sum(i.type.nbytes for i in one.graph.instructions if not isinstance(i, Const))
-    count = sum(not isinstance(i, Const) for i in one.graph.instructions)
-    assert data + 66 * count < estimate(one.graph) < data + 80 * len(one.graph.instructions) + 400
+def test_the_estimate_holds_data_nodes_and_roots(one: Case) -> None:
+    stored_ones = [i for i in one.graph.instructions if not isinstance(i, Const)]
+    data = sum(i.type.nbytes for i in stored_ones)
+    # A tree of n leaves has at least 2 n - 1 nodes, and few more where padding is left out.
+    plans = [layout(i.type) for i in stored_ones]
+    leaves = [plan.leaves for plan in plans]
+    least = data + 32 * sum(max(2 * count - 1, 0) for count in leaves)
+    most = data + 32 * sum(
+        2 * n + p.height * (p.trees + 1) for n, p in zip(leaves, plans, strict=True)
+    )
+    count = len(stored_ones)
+    assert least + 66 * count < estimate(one.graph)
+    assert estimate(one.graph) < most + 80 * len(one.graph.instructions) + 400

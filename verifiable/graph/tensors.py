@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from verifiable.crypto.merkle import (
     DIGEST,
-    PAD,
     Buffer,
     Digests,
     Hasher,
@@ -26,10 +25,10 @@ from verifiable.crypto.merkle import (
     climb,
     fold,
     hash_pieces,
-    path,
     path_length,
     tagged,
 )
+from verifiable.crypto.tree import Tree, count_nodes, over, view
 from verifiable.errors import OpeningRejectedError
 from verifiable.graph.ir import Array, TensorType
 from verifiable.graph.layout import Layout, big_endian, header, layout, type_of
@@ -128,15 +127,40 @@ def leaf_digests(
     return found
 
 
+def stream_tree(
+    kind: TensorType, read: Reader, *, hasher: Hasher = hash_pieces, sink: Sink | None = None
+) -> Tree:
+    """All nodes of the tree of a tensor that is never whole in memory; see `leaf_digests`.
+
+    Needs 64 bytes to a leaf and one block more.
+    """
+    plan = layout(kind)
+    leaves = leaf_digests(kind, read, hasher=hasher, sink=sink)
+    return over(leaves.reshape(plan.trees, plan.leaves_of_tree, DIGEST), hasher=hasher)
+
+
+def tensor_tree(array: Array, *, hasher: Hasher = hash_pieces, sink: Sink | None = None) -> Tree:
+    """All nodes of a tensor's tree; its root is ``seal(type, tree.top)``."""
+    return stream_tree(type_of(array), reader(array), hasher=hasher, sink=sink)
+
+
+def nodes_of(kind: TensorType) -> int:
+    """Nodes of the tree of a tensor of this type, padding left out."""
+    plan = layout(kind)
+    return count_nodes(plan.trees, plan.leaves_of_tree)
+
+
+def view_tree(kind: TensorType, rows: Digests) -> Tree:
+    """The tree of a tensor whose nodes were kept; see ``crypto.tree.view``."""
+    plan = layout(kind)
+    return view(plan.trees, plan.leaves_of_tree, rows)
+
+
 def stream_root(
     kind: TensorType, read: Reader, *, hasher: Hasher = hash_pieces, sink: Sink | None = None
 ) -> Sha256:
-    """Root of a tensor that is never whole in memory; see `leaf_digests`."""
-    plan = layout(kind)
-    if not plan.leaves:
-        return seal(kind, PAD)
-    leaves = leaf_digests(kind, read, hasher=hasher, sink=sink)
-    return seal(kind, fold(_lower_roots(plan, leaves, hasher)[None], hasher=hasher).tobytes())
+    """Root of a tensor that is never whole in memory; see `stream_tree`."""
+    return seal(kind, stream_tree(kind, read, hasher=hasher, sink=sink).top)
 
 
 def tensor_root(array: Array, *, hasher: Hasher = hash_pieces, sink: Sink | None = None) -> Sha256:
@@ -161,10 +185,6 @@ def tensor_root(array: Array, *, hasher: Hasher = hash_pieces, sink: Sink | None
     return stream_root(type_of(array), reader(array), hasher=hasher, sink=sink)
 
 
-def _lower_roots(plan: Layout, leaves: Digests, hasher: Hasher) -> Digests:
-    return fold(leaves.reshape(plan.trees, plan.leaves_of_tree, DIGEST), hasher=hasher)
-
-
 @dataclass(frozen=True, slots=True)
 class Opening:
     """A leaf or a row, and the way from there to the root of its tensor."""
@@ -175,7 +195,9 @@ class Opening:
     """From the lowest up; padding is not among them."""
 
 
-def open_leaf(array: Array, leaf: int, *, hasher: Hasher = hash_pieces) -> Opening:
+def open_leaf(
+    array: Array, leaf: int, *, tree: Tree | None = None, hasher: Hasher = hash_pieces
+) -> Opening:
     """Open a leaf.
 
     Parameters
@@ -183,20 +205,21 @@ def open_leaf(array: Array, leaf: int, *, hasher: Hasher = hash_pieces) -> Openi
     array : any dtype, any shape
     leaf : int
         In ``0 <= leaf < layout(type).leaves``.
+    tree : Tree, optional
+        The tensor's; hashed anew from all its bytes, if None.
     hasher : Hasher
     """
     plan = layout(type_of(array))
     assert 0 <= leaf < plan.leaves
-    leaves = leaf_digests(plan.type, reader(array), hasher=hasher)
-    tree, place = divmod(leaf, plan.leaves_of_tree)
-    lower = leaves.reshape(plan.trees, plan.leaves_of_tree, DIGEST)[tree]
-    siblings = path(lower, place, hasher=hasher)
-    siblings += path(_lower_roots(plan, leaves, hasher), tree, hasher=hasher)
+    tree = tree or tensor_tree(array, hasher=hasher)
     held = plan.elements(leaf)
-    return Opening(bytes(big_endian(array.reshape(-1)[held.start : held.stop])), siblings)
+    data = bytes(big_endian(array.reshape(-1)[held.start : held.stop]))
+    return Opening(data, tree.siblings(0, tree.leaf_index(leaf)))
 
 
-def open_row(array: Array, row: int, *, hasher: Hasher = hash_pieces) -> Opening:
+def open_row(
+    array: Array, row: int, *, tree: Tree | None = None, hasher: Hasher = hash_pieces
+) -> Opening:
     """Open a row: all of it where rows are trees, else the leaf that it is packed in.
 
     Parameters
@@ -204,16 +227,17 @@ def open_row(array: Array, row: int, *, hasher: Hasher = hash_pieces) -> Opening
     array : any dtype, any shape
     row : int
         In row-major order of all axes but the last, ``0 <= row < layout(type).rows``.
+    tree : Tree, optional
+        The tensor's; hashed anew from all its bytes, if None.
     hasher : Hasher
     """
     plan = layout(type_of(array))
     assert 0 <= row < plan.rows
     if not plan.rows_are_trees:
-        return open_leaf(array, plan.leaf_of(row * plan.row), hasher=hasher)
-    leaves = leaf_digests(plan.type, reader(array), hasher=hasher)
-    siblings = path(_lower_roots(plan, leaves, hasher), row, hasher=hasher)
+        return open_leaf(array, plan.leaf_of(row * plan.row), tree=tree, hasher=hasher)
+    tree = tree or tensor_tree(array, hasher=hasher)
     data = array.reshape(-1)[row * plan.row : (row + 1) * plan.row]
-    return Opening(bytes(big_endian(data)), siblings)
+    return Opening(bytes(big_endian(data)), tree.siblings(tree.border, row))
 
 
 def _check_length(opening: Opening, elements: int, what: str, kind: TensorType) -> None:
@@ -257,11 +281,17 @@ def root_from_row(kind: TensorType, row: int, opening: Opening) -> Sha256:
     if not plan.rows_are_trees:
         return root_from_leaf(kind, plan.leaf_of(row * plan.row), opening)
     _check_length(opening, plan.row, f"row {row}", kind)
-    leaf = plan.leaf * kind.dtype.itemsize
-    data = np.frombuffer(opening.data, np.uint8)
-    leaves = _hash_block(data, len(data), leaf, hash_pieces)
-    node = Sha256(fold(leaves[None]).tobytes())
+    node = row_root(kind, opening.data)
     return seal(kind, climb(node, plan.trees, row, opening.siblings))
+
+
+def row_root(kind: TensorType, data: Buffer) -> Sha256:
+    """Root of the tree of a row, where rows are trees."""
+    plan = layout(kind)
+    assert plan.rows_are_trees
+    row = np.frombuffer(data, np.uint8)
+    leaves = _hash_block(row, len(row), plan.leaf * kind.dtype.itemsize, hash_pieces)
+    return Sha256(fold(leaves[None]).tobytes())
 
 
 def check_leaf(root: bytes, kind: TensorType, leaf: int, opening: Opening) -> None:

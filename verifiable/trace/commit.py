@@ -19,7 +19,7 @@ from verifiable.graph.check import input_types
 from verifiable.graph.commitment import Section, model_root, trace_slots
 from verifiable.graph.ir import Array, Const, Graph, Index
 from verifiable.graph.layout import type_of
-from verifiable.graph.tensors import Sink, tensor_root
+from verifiable.graph.tensors import Sink, seal, tensor_root, tensor_tree
 from verifiable.types import Sha256
 
 
@@ -32,9 +32,14 @@ class Sections:
     output: Sha256
 
     @property
+    def roots(self) -> tuple[Sha256, Sha256, Sha256]:
+        """All three, by the code of their section."""
+        return self.input, self.body, self.output
+
+    @property
     def root(self) -> Sha256:
         """The trace root."""
-        return tagged(Tag.TRACE, self.input, self.body, self.output)
+        return tagged(Tag.TRACE, *self.roots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +125,22 @@ class Recorder:
         The fastest of this machine, if None.
     sink : callable, optional
         Is given the canonical bytes of every tensor but the Consts', end to end, in order.
+    nodes : callable, optional
+        Is given the nodes of their trees (``crypto.tree.Tree.rows``), likewise.
     """
 
     def __init__(
-        self, graph: Graph, *, hasher: Hasher | None = None, sink: Sink | None = None
+        self,
+        graph: Graph,
+        *,
+        hasher: Hasher | None = None,
+        sink: Sink | None = None,
+        nodes: Sink | None = None,
     ) -> None:
         self._graph = graph
         self._hasher = hasher or best_hasher()
         self._sink = sink
+        self._nodes = nodes
         self._roots: list[Sha256] = []
 
     def __call__(self, index: Index, tensor: Array, /) -> None:
@@ -138,7 +151,11 @@ class Recorder:
             self._roots.append(instruction.root)
             return
         assert type_of(tensor) == instruction.type, "an engine gave another type"
-        self._roots.append(tensor_root(tensor, hasher=self._hasher, sink=self._sink))
+        tree = tensor_tree(tensor, hasher=self._hasher, sink=self._sink)
+        self._roots.append(seal(instruction.type, tree.top))
+        if self._nodes is not None:
+            for level in tree.rows():
+                self._nodes(level.tobytes())
 
     def trace(self) -> Trace:
         """The trace of a run that has ended."""
@@ -155,6 +172,7 @@ def commit(
     *,
     hasher: Hasher | None = None,
     sink: Sink | None = None,
+    nodes: Sink | None = None,
     progress: Progress | None = None,
 ) -> tuple[Trace, dict[str, Array]]:
     """Run a graph and take the root of every tensor, in bounded memory.
@@ -167,7 +185,7 @@ def commit(
     inputs : mapping of str to array
     hasher : Hasher, optional
         The fastest of this machine, if None.
-    sink : callable, optional
+    sink, nodes : callable, optional
         See `Recorder`.
     progress : Progress, optional
 
@@ -182,6 +200,6 @@ def commit(
     TensorError
         If the inputs are not what the graph asks for.
     """
-    recorder = Recorder(graph, hasher=hasher, sink=sink)
+    recorder = Recorder(graph, hasher=hasher, sink=sink, nodes=nodes)
     outputs = runner.run(inputs, watch=recorder, progress=progress)
     return recorder.trace(), outputs

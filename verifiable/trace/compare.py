@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from verifiable.crypto.merkle import Hasher
+from verifiable.crypto.merkle import Buffer, Hasher
 from verifiable.engines.native_hash import best_hasher
 from verifiable.engines.protocol import Progress, Runner
-from verifiable.graph.ir import Array, Const, Graph, Index, Literal
+from verifiable.graph.ir import Array, Const, Graph, Index, Literal, TensorType
 from verifiable.graph.json_form import instruction_text, literal_text
-from verifiable.graph.layout import type_of
+from verifiable.graph.layout import big_endian, type_of
 from verifiable.graph.tensors import tensor_root
 from verifiable.trace.commit import Trace
 from verifiable.trace.store import StoredTrace
@@ -89,12 +89,35 @@ def _difference(index: Index, claimed: Array | None, computed: Array | None) -> 
     element = first_element(claimed, computed)
     if element is None:
         return nothing
-    kind = type_of(claimed)
-    sides = (np.asarray(side.reshape(-1)[element : element + 1]) for side in (claimed, computed))
-    said, found = (Literal(kind.dtype, int(_bits(side)[0])) for side in sides)
-    position = tuple(int(i) for i in np.unravel_index(element, kind.shape))
+    sides = (big_endian(side.reshape(-1)[element : element + 1]) for side in (claimed, computed))
+    return difference_of(index, type_of(claimed), element, *sides)
+
+
+def difference_of(
+    index: Index, kind: TensorType, start: int, claimed: Buffer, computed: Buffer
+) -> Difference:
+    """The first element that differs in two parts of a tensor, of which one does.
+
+    Parameters
+    ----------
+    index : Index
+    kind : TensorType
+    start : int
+        The element they begin with.
+    claimed, computed : bytes
+        Big-endian elements, as many on both sides; they may be such as no run has.
+    """
+    width = f">u{kind.dtype.itemsize}"
+    one, other = (np.frombuffer(side, width) for side in (claimed, computed))
+    place = int(np.argmax(one != other))
+    assert one[place] != other[place], "the two are alike"
+    position = np.unravel_index(start + place, kind.shape)
     return Difference(
-        instruction=index, element=element, position=position, claimed=said, computed=found
+        instruction=index,
+        element=start + place,
+        position=tuple(map(int, position)),
+        claimed=Literal(kind.dtype, int(one[place])),
+        computed=Literal(kind.dtype, int(other[place])),
     )
 
 

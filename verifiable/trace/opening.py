@@ -8,6 +8,7 @@ here, some elements of the tensor.
 from dataclasses import dataclass
 
 from verifiable.crypto.merkle import check_root, climb, path, rows_of
+from verifiable.crypto.tree import Tree
 from verifiable.engines.native_hash import best_hasher
 from verifiable.graph.commitment import ModelHeader, Section, Slot, check_slot, trace_slots
 from verifiable.graph.ir import Array, Graph, Index, TensorType
@@ -38,13 +39,25 @@ def _opening(graph: Graph, trace: Trace, index: Index, part: Opening) -> TraceOp
     slot = trace_slots(graph)[index]
     assert slot.section is not Section.MODEL, "a Const is no part of a trace"
     siblings = path(rows_of(roots_of(graph, trace.roots, slot.section)), slot.position)
-    whole = (trace.sections.input, trace.sections.body, trace.sections.output)
-    first, second = (root for i, root in enumerate(whole) if i != slot.section)
+    return opening_at(trace.sections, slot, part, siblings)
+
+
+def opening_at(
+    sections: Sections, slot: Slot, part: Opening, siblings: tuple[Sha256, ...]
+) -> TraceOpening:
+    """An opening from its pieces: up to the tensor's root, to its section's, to the trace root."""
+    first, second = (root for i, root in enumerate(sections.roots) if i != slot.section)
     return TraceOpening(part=part, siblings=siblings, others=(first, second))
 
 
 def open_trace_leaf(
-    graph: Graph, trace: Trace, index: Index, tensor: Array, leaf: int
+    graph: Graph,
+    trace: Trace,
+    index: Index,
+    tensor: Array,
+    leaf: int,
+    *,
+    tree: Tree | None = None,
 ) -> TraceOpening:
     """Open a leaf of an instruction's tensor.
 
@@ -58,15 +71,25 @@ def open_trace_leaf(
     tensor : array
         What it wrote in that run, in any byte order; may be mapped from a file.
     leaf : int
+    tree : Tree, optional
+        Of that tensor, where it was kept; else all its bytes are hashed.
     """
-    return _opening(graph, trace, index, open_leaf(tensor, leaf, hasher=best_hasher()))
+    part = open_leaf(tensor, leaf, tree=tree, hasher=best_hasher())
+    return _opening(graph, trace, index, part)
 
 
 def open_trace_row(
-    graph: Graph, trace: Trace, index: Index, tensor: Array, row: int
+    graph: Graph,
+    trace: Trace,
+    index: Index,
+    tensor: Array,
+    row: int,
+    *,
+    tree: Tree | None = None,
 ) -> TraceOpening:
     """Open a row of an instruction's tensor; see `open_trace_leaf`."""
-    return _opening(graph, trace, index, open_row(tensor, row, hasher=best_hasher()))
+    part = open_row(tensor, row, tree=tree, hasher=best_hasher())
+    return _opening(graph, trace, index, part)
 
 
 def _check(

@@ -7,20 +7,41 @@ from pathlib import Path
 import numpy as np
 from graph_zoo import Case
 
-from verifiable.engines.protocol import Progress, Watcher
+from verifiable.crypto.tree import Tree
+from verifiable.engines.protocol import Progress, Runner, Watcher
 from verifiable.engines.reference import Reference
-from verifiable.graph.ir import Array, Const, Index, Input, last_uses, operands
+from verifiable.graph.ir import Array, Const, Graph, Index, Input, last_uses, operands
+from verifiable.graph.tensors import tensor_tree
 from verifiable.ops import evaluate
 from verifiable.trace.commit import Trace, commit
 from verifiable.trace.store import StoredTrace, store_run
 
 
-def tensors_of(one: Case) -> list[Array]:
+def tensors_of(one: Case, runner: Runner | None = None) -> list[Array]:
     """Every tensor of a run, by instruction."""
     found: list[Array] = []
-    runner = Reference().prepare(one.graph, one.weights)
+    runner = runner or Reference().prepare(one.graph, one.weights)
     runner.run(one.inputs, watch=lambda _, tensor: found.append(tensor.copy()))
     return found
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run in memory (``trace.walk.OwnRun``)."""
+
+    graph: Graph
+    trace: Trace
+    tensors: list[Array]
+
+    def tree(self, index: Index, /) -> Tree:
+        return tensor_tree(self.tensors[index])
+
+    def mapped(self, index: Index, /) -> Array:
+        return self.tensors[index]
+
+
+def held(one: Case) -> Held:
+    return Held(one.graph, committed(one), tensors_of(one))
 
 
 def committed(one: Case) -> Trace:
