@@ -128,8 +128,10 @@ def layer_norm(b: Blocks, x: Index | None = None) -> Index:
     x = b.input(1, 23, 300) if x is None else x
     width = b.shape(x)[-1]
     share = [f32(1 / width)]
-    mean = b.map([b.column(b.fold(x))], program((Scalar.MUL, (0, 1)), literals=share))
-    centred = b.apply(Scalar.SUB, x, mean)
+    centred = b.map(
+        [x, b.column(b.fold(x))],
+        program((Scalar.MUL, (1, 2)), (Scalar.SUB, (0, 3)), literals=share),
+    )
     square = b.map([centred], program((Scalar.MUL, (0, 0))))
     scale = b.map(
         [b.column(b.fold(square))],
@@ -138,11 +140,10 @@ def layer_norm(b: Blocks, x: Index | None = None) -> Index:
             literals=[*share, f32(1e-5), f32(1)],
         ),
     )  # fmt: skip
-    normed = b.apply(Scalar.MUL, centred, scale)
-    return b.map(
-        [normed, b.weight(width), b.weight(width)],
-        program((Scalar.MUL, (0, 1)), (Scalar.ADD, (3, 2))),
+    scaled = b.map(
+        [centred, scale, b.weight(width)], program((Scalar.MUL, (0, 1)), (Scalar.MUL, (3, 2)))
     )
+    return b.apply(Scalar.ADD, scaled, b.weight(width))
 
 
 def linear(b: Blocks, x: Index, outputs: int) -> Index:

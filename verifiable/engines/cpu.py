@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +115,11 @@ class Plan:
         slots = {index: 1 + number for number, index in enumerate(given)}
         base = 1 + len(given)
         slots |= {index: base + number for index, number in self.schedule.direct.items()}
-        self.slots = slots
+        self.inputs = [(index, slots[index]) for index in places(graph, Input)]
+        self.made = [
+            (index, slots[index], graph.instructions[index].type) for index in self.schedule.direct
+        ]
+        """Tensors that lie in results: their slots and types."""
         self.addresses = [0] * (base + len(graph.outputs))
         for index in places(graph, Const):
             self.addresses[slots[index]] = weights[index].ctypes.data
@@ -126,10 +130,21 @@ class Plan:
         for work in self.schedule.works:
             words += writer.words(work)
             self.stops.append((self.stops[-1] if self.stops else 0) + writer.count(work))
+        self.looked_at = frozenset(
+            name
+            for name, (index, _) in zip(graph.inputs, self.inputs, strict=True)
+            if index in writer.looked_at
+        )
+        """Inputs whose NaNs a run finds by itself."""
         self._handle = engine.library.plan(words, self.addresses)
         weakref.finalize(self, engine.library.free_plan, self._handle)
         self._arenas: list[NDArray[np.uint8]] = []
         self.results = Results()
+
+    @property
+    def joined(self) -> int:
+        """Chains of instructions, as of a softmax, that native code runs as one."""
+        return self.engine.library.joined(self._handle)
 
     def arena(self) -> NDArray[np.uint8]:
         """Memory for one run; give it back with `release`."""
@@ -149,15 +164,16 @@ class Plan:
         if not self._arenas:
             self._arenas.append(arena)
 
-    def run(self, addresses: list[int], works: range) -> None:
-        """Do some of the work."""
+    def run(self, addresses: list[int], works: range) -> bool:
+        """Do some of the work; False if an input of `looked_at` is not what it should be."""
         start = self.stops[works.start - 1] if works.start else 0
         stop = self.stops[works.stop - 1] if works.stop else 0
         engine = self.engine
-        if start < stop:
-            engine.library.run(
-                self._handle, engine.handle, addresses, range(start, stop), engine.tile
-            )
+        if start == stop:
+            return True
+        return engine.library.run(
+            self._handle, engine.handle, addresses, range(start, stop), engine.tile
+        )
 
 
 class CpuRunner:
@@ -198,25 +214,31 @@ class CpuRunner:
         OutOfMemoryError
             If there is no memory for the tensors of the run.
         """
-        given = check_inputs(self.graph, inputs, check=self._check)
         plan = self.plan if watch is None else self.watched
+        # Nothing may be seen of a run on an input that is refused.
+        later = plan.looked_at if watch is None and progress is None else frozenset()
+        given = check_inputs(self.graph, inputs, check=partial(self._check, later))
         state = _State(self, plan, list(given.values()))
         try:
-            if watch is None:
-                self._run(state, progress)
-            else:
+            if watch is not None:
                 self._watched_run(state, watch, progress)
+            elif not self._run(state, progress):
+                for name in later:
+                    check_values(name, given[name])  # says where
+                raise AssertionError("native code found a NaN that is not there")
             return state.results()
         finally:
             plan.release(state.arena)
 
-    def _check(self, name: str, array: Array) -> None:
+    def _check(self, later: frozenset[str], name: str, array: Array) -> None:
+        if name in later:
+            return
         if array.dtype != np.float32 or not array.flags.c_contiguous:
             check_values(name, array)
         elif self.engine.library.finds_nan(self.engine.handle, array):
             check_values(name, array)  # says where
 
-    def _run(self, state: "_State", progress: Progress | None) -> None:
+    def _run(self, state: "_State", progress: Progress | None) -> bool:
         plan = state.plan
         start = 0
         if progress is not None:
@@ -225,7 +247,7 @@ class CpuRunner:
                     plan.run(state.addresses, range(start, stop))
                     start = stop
                 progress(event)
-        plan.run(state.addresses, range(start, len(plan.stops)))
+        return plan.run(state.addresses, range(start, len(plan.stops)))
 
     def _watched_run(self, state: "_State", watch: Watcher, progress: Progress | None) -> None:
         plan = state.plan
@@ -269,17 +291,18 @@ class _State:
     def __init__(self, runner: CpuRunner, plan: Plan, given: list[Array]) -> None:
         self.plan = plan
         self.graph = runner.graph
+        self.weights = runner.weights
         self.arena = plan.arena()
         self.addresses = list(plan.addresses)
         self.addresses[0] = -(-self.arena.ctypes.data // 64) * 64
-        self.tensors: dict[Index, Array] = dict(runner.weights)
-        for index, array in zip(places(self.graph, Input), given, strict=True):
-            self.addresses[plan.slots[index]] = array.ctypes.data
+        self.tensors: dict[Index, Array] = {}
+        """Inputs and results."""
+        for (index, slot), array in zip(plan.inputs, given, strict=True):
+            self.addresses[slot] = array.ctypes.data
             self.tensors[index] = array
-        for index in plan.schedule.direct:
-            kind = self.graph.instructions[index].type
+        for index, slot, kind in plan.made:
             made = plan.results.array(kind)
-            self.addresses[plan.slots[index]] = made.ctypes.data
+            self.addresses[slot] = made.ctypes.data
             self.tensors[index] = made
 
     def tensor(self, index: Index) -> Array:
@@ -287,11 +310,14 @@ class _State:
         kind = self.graph.instructions[index].type
         if index in self.tensors and index not in self.plan.schedule.direct:
             return self.tensors[index]
+        if index in self.weights:
+            return self.weights[index]
         if not kind.size:
             return np.empty(kind.shape, kind.dtype.numpy)
         layout = self.plan.schedule.layouts.of[index]
-        if layout.root in self.tensors:
-            flat = self.tensors[layout.root].reshape(-1)
+        whole = self.tensors.get(layout.root, self.weights.get(layout.root))
+        if whole is not None:
+            flat = whole.reshape(-1)
         else:
             shift = self.addresses[0] - self.arena.ctypes.data
             first = self.plan.schedule.offsets[layout.root] + shift

@@ -19,10 +19,10 @@ BUILDS: Final = {"v4": 4, "v3": 3, "base": 1}
 FORCE: Final = "VERIFIABLE_CPU_BUILD"
 """Environment variable that names a build, instead of the best."""
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of what Python and native code say to each other; a function is named after it."""
 
-DONE, NO_MEMORY, BAD_PLAN = range(3)
+DONE, NO_MEMORY, BAD_PLAN, BAD_INPUT = range(4)
 HINT: Final = (
     "install a C++ compiler (g++ or clang++) and then `pip install --force-reinstall verifiable`"
 )
@@ -56,6 +56,8 @@ class Library:
         call.verifiable_plan_new.argtypes = [pointer, number, pointer, ctypes.POINTER(pointer)]
         call.verifiable_plan_free.argtypes = [pointer]
         call.verifiable_plan_free.restype = None
+        call.verifiable_plan_joined.argtypes = [pointer]
+        call.verifiable_plan_joined.restype = number
         call.verifiable_finds_nan.argtypes = [pointer, pointer, number]
         call.verifiable_plan_run.argtypes = [pointer, pointer, pointer, *[number] * 4]
 
@@ -108,14 +110,24 @@ class Library:
         """Whether floats hold a NaN other than 0x7fc00000."""
         return bool(self._library.verifiable_finds_nan(engine, array.ctypes.data, array.size))
 
+    def joined(self, handle: int) -> int:
+        """How many chains of a plan's nodes, as of a softmax, run as one."""
+        return int(self._library.verifiable_plan_joined(handle))
+
     def free_plan(self, handle: int) -> None:
         """Let a plan and its constants go."""
         self._library.verifiable_plan_free(handle)
 
     def run(
         self, plan: int, engine: int, slots: Sequence[int], span: range, tile: tuple[int, int]
-    ) -> None:
+    ) -> bool:
         """Execute operations `span` of a plan over the memory at the addresses `slots`.
+
+        Returns
+        -------
+        bool
+            False if an input that is looked at on the way holds a NaN other than 0x7fc00000; what
+            was computed is then worth nothing.
 
         Raises
         ------
@@ -126,7 +138,10 @@ class Library:
         status = self._library.verifiable_plan_run(
             plan, engine, addresses.ctypes.data, span.start, span.stop, *tile
         )
+        if status == BAD_INPUT:
+            return False
         _check(status)
+        return True
 
 
 def _check(status: int) -> None:

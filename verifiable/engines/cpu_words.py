@@ -12,6 +12,7 @@ from verifiable.graph.ir import (
     Dot,
     Gather,
     Index,
+    Input,
     Map,
     Program,
     Reduce,
@@ -43,6 +44,8 @@ class Writer:
         self.plan = plan
         self.slots = slots
         self.instructions = plan.graph.instructions
+        self.looked_at: set[Index] = set()
+        """Inputs whose elements native code looks at for NaNs when it reads them."""
 
     def words(self, work: Work) -> list[int]:
         """Words of one operation or, of a Concat, of several."""
@@ -93,10 +96,32 @@ class Writer:
         for itemsize, column, stored in buffers:
             yield from (stored is None, itemsize, column)
             yield from (0, 0) if stored is None else self.place(stored)
+        inputs = self._inputs(group)
+        yield len(inputs)
+        for index in inputs:
+            yield from self.place(index)
+        self.looked_at |= set(inputs)
         yield len(group.nodes)
         numbers = {node.index: i for i, node in enumerate(group.nodes)}
         for node, buffer in zip(group.nodes, of_node, strict=True):
             yield from self._node(node, buffer, numbers)
+
+    def _inputs(self, group: Group) -> list[Index]:
+        """Inputs that the group reads once and in order, which none did before."""
+        dense = ((group.rows, group.width),) if group.rows > 1 else ()
+        found: list[Index] = []
+        for reading in (r for node in group.nodes if not node.column for r in node.readings):
+            kind = self.instructions[reading.root].type
+            if (
+                isinstance(self.instructions[reading.root], Input)
+                and kind.dtype is DType.F32
+                and kind.size == group.rows * group.width
+                and (reading.offset, reading.inner, reading.row) == (0, 1, dense)
+                and reading.root not in self.looked_at
+                and reading.root not in found
+            ):
+                found.append(reading.root)
+        return found
 
     def _buffers(
         self, group: Group, writes: tuple[Index, ...]

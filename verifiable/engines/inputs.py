@@ -37,9 +37,9 @@ def check_inputs(
         0x7fc00000 or a bool other than 0 and 1.
     """
     wanted = input_types(graph)
-    names = ", ".join(f"`{name}` {kind}" for name, kind in wanted.items()) or "none"
     for name in inputs:
         if name not in wanted:
+            names = ", ".join(f"`{name}` {kind}" for name, kind in wanted.items()) or "none"
             raise TensorError(f"there is no input `{name}`", hint=f"the inputs are {names}")
     for name, kind in wanted.items():
         if name not in inputs:

@@ -17,7 +17,7 @@ struct Engine {
 // Elements that one task looks at for a NaN.
 constexpr i64 STRETCH = 1 << 15;
 
-enum Status : int { DONE, NO_MEMORY, BAD_PLAN };
+enum Status : int { DONE, NO_MEMORY, BAD_PLAN, BAD_INPUT };
 
 }  // namespace
 
@@ -41,7 +41,7 @@ int verifiable_level() {
 }
 
 // Its name is what cpu_library.py and this file must agree on: the words of a plan, the calls.
-int verifiable_version_2() { return 2; }
+int verifiable_version_3() { return 3; }
 
 // Floats of a vector of this build.
 int verifiable_lanes() { return LANES; }
@@ -63,10 +63,7 @@ int verifiable_finds_nan(void* engine, const std::uint32_t* bits, i64 count) {
     std::atomic<bool> found{false};
     e.pool.run((count + STRETCH - 1) / STRETCH, [&](i64 task, int) {
         i64 first = task * STRETCH, stop = first + STRETCH < count ? first + STRETCH : count;
-        std::uint32_t bad = 0;
-        for (i64 i = first; i < stop; ++i)
-            bad |= (bits[i] & 0x7fffffff) > 0x7f800000 && bits[i] != NAN_BITS;
-        if (bad) found = true;
+        if (holds_other_nan(bits + first, stop - first)) found = true;
     });
     return found;
 }
@@ -84,6 +81,14 @@ int verifiable_plan_new(const i64* words, i64 count, void* const* slots, void** 
 
 void verifiable_plan_free(void* plan) { delete (Plan*)plan; }
 
+// How many chains of nodes run as one; see rows.cpp.
+i64 verifiable_plan_joined(const void* plan) {
+    i64 found = 0;
+    for (const auto& operation : ((const Plan*)plan)->operations)
+        for (const Node& node : operation->group.nodes) found += node.kind > Node::NONE;
+    return found;
+}
+
 // Executes operations first .. stop of a plan over the memory that `slots` name.
 int verifiable_plan_run(void* plan, void* engine, void* const* slots, i64 first, i64 stop,
                         i64 tile_rows, i64 tile_columns) {
@@ -91,7 +96,8 @@ int verifiable_plan_run(void* plan, void* engine, void* const* slots, i64 first,
     std::lock_guard<std::mutex> lock(e.pool.busy);
     FloatMode mode;
     try {
-        Run run{(u8* const*)slots, &e.pool, &e.scratch, {tile_rows, tile_columns}};
+        std::atomic<bool> bad_input{false};
+        Run run{(u8* const*)slots, &e.pool, &e.scratch, {tile_rows, tile_columns}, &bad_input};
         for (i64 i = first; i < stop; ++i) {
             const Operation& operation = *((Plan*)plan)->operations[i];
             switch (operation.kind) {
@@ -99,6 +105,7 @@ int verifiable_plan_run(void* plan, void* engine, void* const* slots, i64 first,
                 case Operation::COPY: run_copy(run, operation.copy); break;
                 case Operation::GATHER: run_gather(run, operation.gather); break;
             }
+            if (bad_input) return BAD_INPUT;
         }
     } catch (const std::bad_alloc&) {
         return NO_MEMORY;

@@ -78,6 +78,19 @@ Cut cut_rows(const Group& group, const Tile& wanted, int threads) {
     return {rows, columns};
 }
 
+// While they come into the cache for the block's nodes.
+bool inputs_hold_numbers(const Block& block) {
+    const i64 width = block.group.width, columns = block.columns();
+    const bool whole = columns == width;
+    for (const Place& input : block.group.inputs) {
+        auto first = (const std::uint32_t*)block.run.address(input) + block.r0 * width + block.c0;
+        if (whole && holds_other_nan(first, block.rows() * width)) return false;
+        for (i64 r = 0; r < block.rows() && !whole; ++r)
+            if (holds_other_nan(first + r * width, columns)) return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 void run_group(const Run& run, const Group& group) {
@@ -109,20 +122,26 @@ void run_group(const Run& run, const Group& group) {
         Scratch& scratch = (*run.scratch)[thread];
         Block block{run, group, scratch, batch * rows + m0, batch * rows + m1, c0, c1};
         scratch.tiles.reserve(group.scratch_bytes * block.size());
+        if (!inputs_hold_numbers(block)) *run.bad_input = true;
         for (const Node& node : group.nodes) {
-            if (node.kind == Node::DOT) {
-                const Buffer& b = group.buffers[node.buffer];
-                DotPart part{batch, m0, m1, c0, c1, block.first(b), block.step(b), left_again,
-                             right_again, narrow};
-                if (node.dtype == F32) {
-                    dot_floats(run, *group.dot, part, scratch);
-                } else {
-                    dot_integers(run, *group.dot, part, scratch);
+            switch (node.kind) {
+                case Node::DOT: {
+                    const Buffer& b = group.buffers[node.buffer];
+                    DotPart part{batch, m0, m1, c0, c1, block.first(b), block.step(b), left_again,
+                                 right_again, narrow};
+                    if (node.dtype == F32) {
+                        dot_floats(run, *group.dot, part, scratch);
+                    } else {
+                        dot_integers(run, *group.dot, part, scratch);
+                    }
+                    break;
                 }
-            } else if (node.kind == Node::MAP) {
-                run_map(block, node);
-            } else {
-                run_reduce(block, node);
+                case Node::MAP: run_map(block, node); break;
+                case Node::REDUCE: run_reduce(block, node); break;
+                case Node::SOFTMAX: run_softmax(block, node); break;
+                case Node::CENTRE: run_centre(block, node); break;
+                case Node::SCALE: run_scale(block, node); break;
+                case Node::NONE: break;
             }
         }
     };

@@ -97,6 +97,17 @@ inline void store(float* p, Floats x) { *(Floats*)p = x; }
 
 constexpr std::uint32_t NAN_BITS = 0x7fc00000u;
 
+// Whether floats hold a NaN other than that one.
+inline bool holds_other_nan(const std::uint32_t* bits, i64 count) {
+    std::uint32_t nan = 0;
+    for (i64 i = 0; i < count; ++i) nan |= (bits[i] & 0x7fffffff) > 0x7f800000;
+    if (!nan) return false;
+    std::uint32_t other = 0;
+    for (i64 i = 0; i < count; ++i)
+        other |= (bits[i] & 0x7fffffff) > 0x7f800000 && bits[i] != NAN_BITS;
+    return other;
+}
+
 inline Floats one_nan(Floats x) {
     Ints is_nan = x != x;
     return (Floats)(((Ints)x & ~is_nan) | ((Ints{} + (std::int32_t)NAN_BITS) & is_nan));

@@ -79,7 +79,7 @@ std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots) {
 
 ScalarStep read_step(Words& w, bool& known) {
     ScalarStep step;
-    int function = (int)w.next();
+    step.function = (int)w.next();
     step.dtype = (int)w.next();
     step.chooses = w.next();
     step.writes = w.next();
@@ -89,7 +89,7 @@ ScalarStep read_step(Words& w, bool& known) {
     if (!known) return step;
     for (i64 j = 0; j < step.arity; ++j) step.reads[j] = reads[j];
     for (int mask = 0; mask < 16; ++mask)
-        step.kernel[mask] = scalar_kernel(function, step.dtype, mask);
+        step.kernel[mask] = scalar_kernel(step.function, step.dtype, mask);
     known = step.kernel[0] != nullptr;
     return step;
 }
@@ -144,8 +144,11 @@ void read_group(Words& w, Group& group, u8* const* slots, bool& known) {
         }
         group.buffers.push_back(b);
     }
+    i64 inputs = w.next();
+    for (i64 i = 0; i < inputs && !w.bad(); ++i) group.inputs.push_back(read_place(w));
     i64 nodes = w.next();
     for (i64 i = 0; i < nodes && !w.bad() && known; ++i) group.nodes.push_back(read_node(w, known));
+    if (!w.bad() && known) join_nodes(group);
 }
 
 void read_copy(Words& w, Copy& copy) {

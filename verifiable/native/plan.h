@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -98,6 +99,7 @@ struct Operand {
 };
 
 struct ScalarStep {
+    int function;
     Kernel kernel[16];  // by which of its operands are one element alone
     std::array<i64, 4> reads;  // register or literal
     i64 arity;
@@ -107,7 +109,8 @@ struct ScalarStep {
 };
 
 struct Node {
-    enum Kind : i64 { DOT, MAP, REDUCE } kind;
+    // Those from NONE on come about in rows.cpp: NONE is done by a later node.
+    enum Kind : i64 { DOT, MAP, REDUCE, NONE, SOFTMAX, CENTRE, SCALE } kind;
     int dtype;
     bool column;
     i64 buffer;
@@ -119,6 +122,11 @@ struct Node {
     i64 registers, register_bytes;
     // REDUCE
     i64 fold, chunk;
+    // SOFTMAX and CENTRE: whether they look for NaNs in what they read
+    bool looks = false;
+    // CENTRE
+    i64 centred;  // buffer
+    float share;
 };
 
 // Where nodes write: memory of the run, or scratch of the thread for the block at hand, where
@@ -138,6 +146,7 @@ struct Group {
     std::vector<Node> nodes;
     std::vector<Buffer> buffers;
     i64 scratch_bytes;  // of all scratch buffers, per element of a block
+    std::vector<Place> inputs;  // floats, laid out as the group is, to be looked at for NaNs
 };
 
 // Elements by strides where the box holds, a fill elsewhere. Axes are the result's.
@@ -181,6 +190,7 @@ struct Run {
     Pool* pool;
     std::vector<Scratch>* scratch;
     Tile tile;
+    std::atomic<bool>* bad_input;  // set where a NaN is found that is none of ours
 
     u8* address(const Place& p) const { return slots[p.slot] + p.offset; }
 };
@@ -205,6 +215,9 @@ struct DotPart {
     bool left_again, right_again;  // the next part needs the same packed rows
     bool narrow;  // integers: no element is above 127
 };
+
+// Has nodes of a group that are made for each other run as one.
+void join_nodes(Group& group);
 
 // One row, contiguous.
 void fold_row(int dtype, i64 fold, i64 chunk, const void* row, i64 width, void* out);

@@ -1,6 +1,7 @@
 // Folds of one row.
 #include <algorithm>
 
+#include "lanes.h"
 #include "tile.h"
 
 namespace verifiable {
@@ -9,38 +10,8 @@ namespace {
 
 enum Fold : i64 { SUM, MAX, MIN, ARGMAX, ARGMIN };
 
-constexpr i64 SIDE = 32;  // sums that run side by side in a chunk
-constexpr int VECTORS = SIDE / LANES;
-
-// Chunk of at most `width` floats: lane l adds x[l], x[l + 32], ... from +0; then halves are added.
-float sum_chunk(const float* x, i64 width) {
-    Floats lanes[VECTORS];
-    for (int v = 0; v < VECTORS; ++v) lanes[v] = Floats{};
-    i64 i = 0;
-    for (; i + SIDE <= width; i += SIDE)
-        for (int v = 0; v < VECTORS; ++v) lanes[v] = lanes[v] + load(x + i + v * LANES);
-    if (i < width) {
-        // A lane is never -0, so adding +0 to it changes nothing.
-        float tail[SIDE] = {};
-        std::memcpy(tail, x + i, (width - i) * sizeof(float));
-        for (int v = 0; v < VECTORS; ++v) lanes[v] = lanes[v] + load(tail + v * LANES);
-    }
-    for (int half = VECTORS / 2; half; half /= 2)
-        for (int v = 0; v < half; ++v) lanes[v] = lanes[v] + lanes[v + half];
-    float rest[LANES];
-    store(rest, lanes[0]);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int l = 0; l < half; ++l) rest[l] = rest[l] + rest[l + half];
-    return rest[0];
-}
-
 float sum_floats(const float* x, i64 width, i64 chunk) {
-    if (!width) return 0.0f;
-    float total = sum_chunk(x, std::min(chunk, width));
-    for (i64 i = chunk; i < width; i += chunk)
-        total = total + sum_chunk(x + i, std::min(chunk, width - i));
-    total = total + 0.0f;
-    return total == total ? total : __builtin_nanf("");
+    return sum_row(width, chunk, x, nullptr, 0, [](Side& at) { return at; });
 }
 
 // Integers in the order of the floats, -0 below +0, NaN on top; for MIN the order is turned over

@@ -34,6 +34,9 @@ struct Block {
 
 void run_map(const Block& block, const Node& node);
 void run_reduce(const Block& block, const Node& node);
+void run_softmax(const Block& block, const Node& node);
+void run_centre(const Block& block, const Node& node);
+void run_scale(const Block& block, const Node& node);
 
 // MAX or MIN of floats in many short rows that lie one stride apart, as the windows of a pool do.
 // False if the node is none such, and nothing is done.
