@@ -13,6 +13,8 @@ from run_folder import locked, open_run, run_folder
 if TYPE_CHECKING:
     from evm_worlds import Kind, World
 
+    from verifiable.engines.gpu import Gpu
+
 settings.register_profile(
     "dev", max_examples=50, deadline=None, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
@@ -86,3 +88,15 @@ def either(request: pytest.FixtureRequest) -> "World":
 @pytest.fixture(scope="module", params=["single", "split", "public"])
 def each(request: pytest.FixtureRequest) -> "World":
     return _world(request.param)
+
+
+@pytest.fixture(scope="session")
+def gpu() -> "Gpu":
+    """The gpu engine; tests that ask for it carry the mark of the same name."""
+    from verifiable.engines.gpu import Gpu
+    from verifiable.errors import MissingDependencyError
+
+    try:
+        return Gpu()
+    except MissingDependencyError as error:
+        pytest.skip(f"no CUDA device: {error}")

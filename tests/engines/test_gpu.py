@@ -30,14 +30,6 @@ from verifiable.ops import evaluate
 SEED = 5
 
 
-@pytest.fixture(scope="module")
-def gpu() -> Gpu:
-    try:
-        return Gpu()
-    except MissingDependencyError as error:
-        pytest.skip(f"no CUDA device: {error}")
-
-
 def test_without_cupy_or_a_device_the_engine_says_what_is_missing() -> None:
     if importlib.util.find_spec("cupy") is None:
         with pytest.raises(MissingDependencyError, match="CuPy") as caught:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from verifiable.engines.cpu import Cpu
 from verifiable.engines.cpu_library import supported
+from verifiable.engines.gpu import Gpu
 from verifiable.engines.protocol import Engine
 from verifiable.engines.reference import Reference
 from verifiable.graph.check import check
@@ -27,12 +28,6 @@ CPUS: Final[dict[str, Cpu]] = {
     **{f"tile {tile}": Cpu(threads=1, tile=tile) for tile in TILES[1:]},
     "alone": Cpu(threads=2, fuse=False),
 }
-
-
-def gpu() -> Engine:
-    from verifiable.engines.gpu import Gpu
-
-    return Gpu()
 
 
 def bits(tensor: Array) -> tuple[str, tuple[int, ...], bytes]:
@@ -103,14 +98,16 @@ def test_of_any_dot(
 
 @pytest.mark.gpu
 @given(cases())
-def test_of_any_small_graph_on_a_gpu(one: Case) -> None:
-    assert_same(one, {"gpu": gpu()})
+def test_of_any_small_graph_on_a_gpu(gpu: Gpu, one: Case) -> None:
+    assert_same(one, {"gpu": gpu})
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("build", blocks.ALL, ids=lambda build: build.__name__)
-def test_of_what_models_are_made_of_on_a_gpu(build: Callable[[blocks.Blocks], Index]) -> None:
-    assert_same(blocks.case_of(build, seed=7), {"gpu": gpu()})
+def test_of_what_models_are_made_of_on_a_gpu(
+    gpu: Gpu, build: Callable[[blocks.Blocks], Index]
+) -> None:
+    assert_same(blocks.case_of(build, seed=7), {"gpu": gpu})
 
 
 def test_a_flushing_library_changes_nothing() -> None:
