@@ -3,7 +3,7 @@ pragma solidity ^0.8.24;
 
 /// @notice What every claim says, whatever its subject. Chain and contract stand in the EIP-712
 /// domain, so they are signed as well.
-/// @param venue Where trust comes from; "zk" here.
+/// @param venue Where trust comes from, "zk" or "optimistic".
 /// @param semantics What the numbers mean, for instance "ezkl/23.0.5".
 /// @param jobId The job that is answered; only the application gives it a meaning.
 /// @param nonce Unique per provider: no proof of ezkl binds one, so the contract records it.
@@ -43,4 +43,19 @@ struct EzklSubject {
 struct EzklClaim {
     Header header;
     EzklSubject subject;
+}
+
+/// @param model Root of the canonical graph and its weights.
+/// @param inputRoot Root over the input tensors.
+/// @param outputRoot Root over the output tensors.
+struct CanonSubject {
+    bytes32 model;
+    bytes32 inputRoot;
+    bytes32 outputRoot;
+}
+
+/// @notice The same of the optimistic venue: "the canonical graph gave these bits."
+struct CanonClaim {
+    Header header;
+    CanonSubject subject;
 }

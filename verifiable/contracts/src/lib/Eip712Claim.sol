@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {EzklClaim, EzklPart, EzklSubject, Header} from "../Types.sol";
+import {CanonClaim, CanonSubject, EzklClaim, EzklPart, EzklSubject, Header} from "../Types.sol";
 
 /// @title The id of a claim
 /// @notice Mirrors the EIP-712 part of `verifiable/claim.py`.
@@ -24,6 +24,13 @@ library Eip712Claim {
         "EzklSubject(bytes32 model,bool insecureSrs,EzklPart[] parts)"
         "Header(string venue,string semantics,bytes32 jobId,bytes32 nonce,uint64 expiry,address provider)"
     );
+    bytes32 internal constant CANON_SUBJECT_TYPEHASH =
+        keccak256("CanonSubject(bytes32 model,bytes32 inputRoot,bytes32 outputRoot)");
+    bytes32 internal constant CANON_CLAIM_TYPEHASH = keccak256(
+        "CanonClaim(Header header,CanonSubject subject)"
+        "CanonSubject(bytes32 model,bytes32 inputRoot,bytes32 outputRoot)"
+        "Header(string venue,string semantics,bytes32 jobId,bytes32 nonce,uint64 expiry,address provider)"
+    );
     bytes32 internal constant NAME_HASH = keccak256("verifiable");
     bytes32 internal constant VERSION_HASH = keccak256("1");
 
@@ -33,11 +40,34 @@ library Eip712Claim {
         pure
         returns (bytes32)
     {
-        bytes32 domain =
-            keccak256(abi.encode(DOMAIN_TYPEHASH, NAME_HASH, VERSION_HASH, chainId, verifier));
         bytes32 struct_ = keccak256(
             abi.encode(CLAIM_TYPEHASH, _hashHeader(claim.header), _hashSubject(claim.subject))
         );
+        return _typed(struct_, chainId, verifier);
+    }
+
+    /// @notice The same of a claim of the optimistic venue, whose contract is a referee.
+    function digest(CanonClaim calldata claim, uint256 chainId, address referee)
+        internal
+        pure
+        returns (bytes32)
+    {
+        CanonSubject calldata subject = claim.subject;
+        bytes32 inner = keccak256(
+            abi.encode(CANON_SUBJECT_TYPEHASH, subject.model, subject.inputRoot, subject.outputRoot)
+        );
+        bytes32 struct_ =
+            keccak256(abi.encode(CANON_CLAIM_TYPEHASH, _hashHeader(claim.header), inner));
+        return _typed(struct_, chainId, referee);
+    }
+
+    function _typed(bytes32 struct_, uint256 chainId, address verifier)
+        private
+        pure
+        returns (bytes32)
+    {
+        bytes32 domain =
+            keccak256(abi.encode(DOMAIN_TYPEHASH, NAME_HASH, VERSION_HASH, chainId, verifier));
         return keccak256(abi.encodePacked(hex"1901", domain, struct_));
     }
 

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {CanonClaim} from "../Types.sol";
+import {Eip712Claim} from "../lib/Eip712Claim.sol";
+import {Membership} from "../lib/Membership.sol";
+import {IJobRegister, Job} from "../market/IJobRegister.sol";
+import {IStakeVault} from "../market/IStakeVault.sol";
+import {IStep} from "../step/IStep.sol";
+import {Statement, StepProof} from "../step/StepTypes.sol";
+import {Clocks} from "./Clocks.sol";
+import {IReferee} from "./IReferee.sol";
+import {IWalks} from "./IWalks.sol";
+import {RefereeMoney} from "./RefereeMoney.sol";
+import {
+    Answer,
+    ChallengeRecord,
+    ClaimRecord,
+    ClaimStatus,
+    Demand,
+    Form,
+    Policy,
+    Reason,
+    Standing,
+    Walk
+} from "./RefereeTypes.sol";
+
+/// @title The referee
+/// @notice Mirrors `verifiable/dispute/rules.py`, move by move. It calls nobody but the
+/// contracts that it was deployed with, none of which calls back.
+contract Referee is RefereeMoney {
+    bytes32 private constant VENUE = keccak256("optimistic");
+    bytes32 private constant SEMANTICS = keccak256("canon/1");
+    /// @dev What a transaction costs before it runs, and its cheapest byte. More expensive bytes
+    /// are not counted, so that nobody gains by adding to a refutation.
+    uint256 private constant BASE_GAS = 21_000;
+    uint256 private constant BYTE_GAS = 4;
+    /// @dev Demands of one challenge. The longest way to a leaf takes 14; without a limit a
+    /// challenger could spend the proposer's clock on answers that take him one block each.
+    uint256 private constant MOST_DEMANDS = 64;
+    /// @dev Fees that are reserved at a time: a call of the vault costs more than most of a demand.
+    uint16 private constant FEES = 8;
+
+    IStep public immutable step;
+    IWalks public immutable walks;
+
+    mapping(bytes32 id => bytes32) private _partials;
+
+    constructor(
+        Policy memory policy_,
+        IStakeVault vault_,
+        IJobRegister jobs_,
+        IStep step_,
+        IWalks walks_
+    ) RefereeMoney(policy_, vault_, jobs_) {
+        step = step_;
+        walks = walks_;
+    }
+
+    /// @inheritdoc IReferee
+    function post(CanonClaim calldata claim, Job calldata job, bytes32 body)
+        external
+        returns (bytes32 claimId)
+    {
+        if (keccak256(bytes(claim.header.venue)) != VENUE) {
+            revert VenueMismatch(claim.header.venue);
+        }
+        _requireSemantics(claim.header.semantics);
+        _requireSemantics(job.semantics);
+        if (msg.sender != claim.header.provider) {
+            revert NotProposer(msg.sender, claim.header.provider);
+        }
+        if (block.timestamp > claim.header.expiry) {
+            revert ClaimExpired(claim.header.expiry, block.timestamp);
+        }
+        _requireSame(claim.subject.model, job.model);
+        _requireSame(claim.subject.inputRoot, job.inputRoot);
+        claimId = claimIdOf(claim);
+        bytes32 jobId = jobs.jobIdOf(job);
+        if (jobId != claim.header.jobId) revert JobMismatch(jobId, claimId);
+        ClaimRecord storage c = _claims[claimId];
+        if (c.status != ClaimStatus.Unknown) revert ClaimExists(claimId);
+        c.proposer = msg.sender;
+        c.windowEnd = uint40(block.timestamp + _window);
+        c.status = ClaimStatus.Open;
+        c.output = claim.subject.outputRoot;
+        if (job.challengers != 0) c.challengers = job.challengers;
+        emit Posted(claimId, jobId, msg.sender, claim, c.windowEnd);
+        if (body != 0) _commit(claimId, c, body);
+        jobs.assign(job, claimId, msg.sender);
+        vault.reserve(msg.sender, _bond);
+    }
+
+    /// @inheritdoc IReferee
+    function challenge(bytes32 claimId, bytes32[] calldata membership)
+        external
+        returns (uint32 id)
+    {
+        ClaimRecord storage c = _open(claimId);
+        if (block.timestamp > c.windowEnd) revert WindowClosed(c.windowEnd, block.timestamp);
+        bytes32 admitted = c.challengers;
+        if (admitted != 0 && !Membership.proves(admitted, msg.sender, membership)) {
+            revert MayNotChallenge(msg.sender);
+        }
+        id = _append(claimId, c);
+        emit Challenged(claimId, id, msg.sender);
+        vault.reserve(msg.sender, _challengeBond);
+    }
+
+    /// @inheritdoc IReferee
+    function commitTrace(bytes32 claimId, bytes32 body) external {
+        ClaimRecord storage c = _open(claimId);
+        _requireProposer(c);
+        if (c.committedAt != 0) revert TraceCommittedAlready(claimId);
+        if (body == 0) revert ZeroRoot();
+        // No challenge closes before the trace is committed, so none has waited longer.
+        uint32 first = c.first;
+        if (first != 0 && _standingOf(claimId, first, c) != Standing.Running) {
+            revert ClockRunOut(claimId, first);
+        }
+        _commit(claimId, c, body);
+    }
+
+    /// @inheritdoc IReferee
+    function refute(bytes32 claimId, Job calldata job, StepProof calldata proof) external {
+        uint256 gas = gasleft();
+        ClaimRecord storage c = _open(claimId);
+        Statement memory statement = _statement(claimId, c, job);
+        if (!step.differs(statement, proof)) {
+            revert NotDifferent(proof.instruction, proof.element);
+        }
+        emit Refuted(claimId, Reason.Element, proof.instruction, proof.element, msg.sender);
+        _forfeit(claimId, c, job, Reason.Element, _cost(gas));
+    }
+
+    /// @inheritdoc IReferee
+    function demand(
+        bytes32 claimId,
+        uint32 challengeId,
+        Job calldata job,
+        bytes32 answering,
+        Walk calldata walk
+    ) external returns (bytes32 id) {
+        ClaimRecord storage c = _open(claimId);
+        ChallengeRecord storage h = _turn(claimId, challengeId, c, answering);
+        if (walk.from.form != Form.None) {
+            bytes32 from = keccak256(abi.encode(walk.from));
+            bool asked = walk.from.claimId == claimId && _answers[from].payer != address(0);
+            if (!asked) revert DemandUnknown(from);
+        }
+        return _ask(h, challengeId, walks.target(_statement(claimId, c, job), claimId, walk));
+    }
+
+    /// @inheritdoc IReferee
+    function reveal(Demand calldata demand_, bytes calldata data) external {
+        _open(demand_.claimId);
+        bytes32 id = keccak256(abi.encode(demand_));
+        address payer = _pendingPayer(id);
+        walks.check(demand_, data);
+        _answer(demand_.claimId, id, payer, data);
+    }
+
+    /// @inheritdoc IReferee
+    function demandPartials(
+        bytes32 claimId,
+        uint32 challengeId,
+        Job calldata job,
+        bytes32 answering,
+        StepProof calldata proof
+    ) external returns (bytes32 id) {
+        ClaimRecord storage c = _open(claimId);
+        ChallengeRecord storage h = _turn(claimId, challengeId, c, answering);
+        // Without results it is never true; it reverts unless the element has pieces.
+        step.combines(_statement(claimId, c, job), proof, "");
+        return _ask(h, challengeId, _partialsDemand(claimId, proof));
+    }
+
+    /// @inheritdoc IReferee
+    function revealPartials(
+        bytes32 claimId,
+        Job calldata job,
+        StepProof calldata proof,
+        bytes calldata partials
+    ) external {
+        ClaimRecord storage c = _open(claimId);
+        _requireProposer(c);
+        bytes32 id = keccak256(abi.encode(_partialsDemand(claimId, proof)));
+        address payer = _pendingPayer(id);
+        if (!step.combines(_statement(claimId, c, job), proof, partials)) {
+            revert PartialsMismatch(id);
+        }
+        _partials[id] = keccak256(partials);
+        _answer(claimId, id, payer, partials);
+    }
+
+    /// @inheritdoc IReferee
+    function refutePiece(
+        bytes32 claimId,
+        Job calldata job,
+        StepProof calldata proof,
+        bytes calldata partials,
+        uint256 piece
+    ) external {
+        uint256 gas = gasleft();
+        ClaimRecord storage c = _open(claimId);
+        Statement memory statement = _statement(claimId, c, job);
+        bytes32 id = keccak256(abi.encode(_partialsDemand(claimId, proof)));
+        if (_answers[id].at == 0 || _partials[id] != keccak256(partials)) {
+            revert PartialsMismatch(id);
+        }
+        if (!step.pieceDiffers(statement, proof, partials, piece)) {
+            revert NotDifferent(proof.instruction, proof.element);
+        }
+        emit Refuted(claimId, Reason.Piece, proof.instruction, proof.element, msg.sender);
+        _forfeit(claimId, c, job, Reason.Piece, _cost(gas));
+    }
+
+    /// @inheritdoc IReferee
+    function timeout(bytes32 claimId, uint32 challengeId, Job calldata job) external {
+        ClaimRecord storage c = _open(claimId);
+        ChallengeRecord storage h = _unclosed(claimId, challengeId);
+        (bool answered, uint256 p, uint256 q) =
+            Clocks.read(h, Clocks.answeredAt(h, c, _answers), block.timestamp);
+        Standing standing = Clocks.standing(p, q, _allowance);
+        if (standing == Standing.Running) {
+            revert ClockRunning(claimId, challengeId, _allowance - (answered ? q : p));
+        }
+        if (standing == Standing.ChallengerOut) {
+            _lose(claimId, challengeId, c);
+            return;
+        }
+        _requireJob(claimId, job);
+        Reason reason = h.pending == 0 ? Reason.TraceWithheld : Reason.BytesWithheld;
+        emit Refuted(claimId, reason, 0, 0, msg.sender);
+        _forfeit(claimId, c, job, reason, 0);
+    }
+
+    /// @inheritdoc IReferee
+    function finalize(bytes32 claimId, Job calldata job) external {
+        ClaimRecord storage c = _open(claimId);
+        if (block.timestamp <= c.windowEnd) revert WindowOpen(c.windowEnd, block.timestamp);
+        if (c.open != 0) revert ChallengesOpen(c.open);
+        _requireJob(claimId, job);
+        c.status = ClaimStatus.Final;
+        emit Finalized(claimId);
+        jobs.settle(job, claimId, c.proposer, true);
+        vault.release(c.proposer, _bond);
+    }
+
+    /// @inheritdoc IReferee
+    function claimIdOf(CanonClaim calldata claim) public view returns (bytes32) {
+        return Eip712Claim.digest(claim, block.chainid, address(this));
+    }
+
+    function _commit(bytes32 claimId, ClaimRecord storage c, bytes32 body) private {
+        c.body = body;
+        c.committedAt = uint40(block.timestamp);
+        emit TraceCommitted(claimId, body);
+    }
+
+    /// @notice The challenge, if its challenger may make a demand now, in the state he names.
+    function _turn(bytes32 claimId, uint32 id, ClaimRecord storage c, bytes32 answering)
+        private
+        returns (ChallengeRecord storage h)
+    {
+        h = _known(claimId, id);
+        if (msg.sender != h.challenger) revert NotChallenger(msg.sender, h.challenger);
+        if (h.closed) revert ChallengeClosed(claimId, id);
+        if (c.committedAt == 0) revert TraceMissing(claimId);
+        (bool answered, uint256 p, uint256 q) =
+            Clocks.read(h, Clocks.answeredAt(h, c, _answers), block.timestamp);
+        if (Clocks.standing(p, q, _allowance) != Standing.Running) revert ClockRunOut(claimId, id);
+        if (!answered) revert ProposersTurn(claimId, id);
+        if (answering != h.pending) revert StateMismatch(answering, h.pending);
+        if (h.demands == MOST_DEMANDS) revert DemandsSpent(claimId, id, MOST_DEMANDS);
+        ++h.demands;
+        // The casts are exact: both are below an allowance that fits.
+        h.proposerUsed = uint40(p);
+        h.challengerUsed = uint40(q);
+        h.turnAt = uint40(block.timestamp);
+    }
+
+    function _ask(ChallengeRecord storage h, uint32 challengeId, Demand memory demand_)
+        private
+        returns (bytes32 id)
+    {
+        id = keccak256(abi.encode(demand_));
+        Answer storage a = _answers[id];
+        if (a.at != 0) revert RevealedAlready(id);
+        h.pending = id;
+        emit Demanded(demand_.claimId, challengeId, id, demand_);
+        if (a.payer != address(0)) return id;
+        a.payer = msg.sender;
+        a.challenge = challengeId;
+        if (h.prepaid != 0) {
+            --h.prepaid;
+            return id;
+        }
+        h.prepaid = FEES - 1;
+        vault.reserve(msg.sender, FEES * _revealFee);
+    }
+
+    function _answer(bytes32 claimId, bytes32 id, address payer, bytes calldata data) private {
+        _answers[id].at = uint40(block.timestamp);
+        emit Revealed(claimId, id, msg.sender, data);
+        vault.move(payer, msg.sender, _revealFee);
+    }
+
+    function _pendingPayer(bytes32 id) private view returns (address payer) {
+        payer = _answers[id].payer;
+        if (payer == address(0)) revert DemandUnknown(id);
+        if (_answers[id].at != 0) revert RevealedAlready(id);
+    }
+
+    function _statement(bytes32 claimId, ClaimRecord storage c, Job calldata job)
+        private
+        view
+        returns (Statement memory)
+    {
+        if (c.committedAt == 0) revert TraceMissing(claimId);
+        _requireJob(claimId, job);
+        return Statement(job.model, job.inputRoot, c.body, c.output);
+    }
+
+    function _partialsDemand(bytes32 claimId, StepProof calldata proof)
+        private
+        pure
+        returns (Demand memory demand_)
+    {
+        demand_.claimId = claimId;
+        demand_.form = Form.Partials;
+        demand_.extra = bytes32(uint256(proof.instruction) << 64 | proof.element);
+    }
+
+    function _cost(uint256 gas) private view returns (uint256) {
+        uint256 used = gas - gasleft() + BASE_GAS + BYTE_GAS * msg.data.length;
+        return _gasIsMoney ? used * tx.gasprice : 0;
+    }
+
+    function _requireProposer(ClaimRecord storage c) private view {
+        if (msg.sender != c.proposer) revert NotProposer(msg.sender, c.proposer);
+    }
+
+    function _requireSemantics(string calldata got) private pure {
+        if (keccak256(bytes(got)) != SEMANTICS) revert SemanticsMismatch(got);
+    }
+
+    function _requireSame(bytes32 got, bytes32 wanted) private pure {
+        if (got != wanted) revert SubjectMismatch(got, wanted);
+    }
+}
