@@ -17,7 +17,7 @@ from verifiable.proofs.ezkl.evm_patch import (
 )
 from verifiable.solidity.artifacts import load, sources
 from verifiable.solidity.compiler import Solc, compile_sources, find_solc
-from verifiable.solidity.standard import EZKL_SETTINGS, MAX_RUNTIME, Artifact, Settings
+from verifiable.solidity.standard import EZKL_SETTINGS, MAX_RUNTIME, Artifact, Settings, reachable
 
 ADAPTERS: Final = ("Erc7007Adapter", "Erc7992Adapter")
 
@@ -68,11 +68,12 @@ def build(spec: EmissionSpec, solc: Solc | None = None) -> Build:
     settings = Settings(evm=spec.evm)
     halo2 = _Halo2(spec, compiler)
     pinned = tuple(halo2.add(i, part) for i, part in enumerate(spec.parts))
-    text = dict(sources())
-    text[f"{spec.name}Verifier.sol"] = model_contract(spec, pinned)
-    needed = {name: t for name, t in text.items() if not name.startswith("adapters/")}
+    root = f"{spec.name}Verifier.sol"
+    every = sources(spec.evm) | {root: model_contract(spec, pinned)}
+    needed = reachable(every, [root])
     wrapper = compile_sources(needed, settings, solc=compiler)[f"{spec.name}Verifier"]
     _require_fit(wrapper)
+    text = reachable(every, [root, *(f"adapters/{name}.sol" for name in ADAPTERS)])
     text |= {f"halo2/{name}.sol": source for name, source in halo2.sources.items()}
     verifiers = tuple(halo2.artifacts.values())
     names = [artifact.name for artifact in verifiers]

@@ -197,21 +197,23 @@ def path(leaves: Digests, index: int, *, hasher: Hasher = hash_pieces) -> tuple[
     return tuple(siblings)
 
 
-def path_length(leaves: int, index: int) -> int:
-    """Number of siblings that a path from leaf `index` names.
+def path_length(leaves: int, index: int, levels: int = MAX_HEIGHT) -> int:
+    """Number of siblings that a path from leaf `index` names on its lowest `levels`.
 
-    >>> path_length(5, 3), path_length(5, 4)
-    (3, 1)
+    >>> path_length(5, 3), path_length(5, 4), path_length(5, 3, 2)
+    (3, 1, 2)
     """
     named = 0
-    while leaves > 1:
+    while leaves > 1 and levels:
         named += index ^ 1 < leaves
-        leaves, index = (leaves + 1) // 2, index // 2
+        leaves, index, levels = (leaves + 1) // 2, index // 2, levels - 1
     return named
 
 
-def climb(leaf: Sha256, leaves: int, index: int, siblings: Sequence[bytes]) -> Sha256:
-    """Root that a leaf and its path lead to.
+def climb(
+    leaf: Sha256, leaves: int, index: int, siblings: Sequence[bytes], levels: int = MAX_HEIGHT
+) -> Sha256:
+    """Root that a leaf and its path lead to, or the node so many levels up.
 
     Parameters
     ----------
@@ -221,7 +223,8 @@ def climb(leaf: Sha256, leaves: int, index: int, siblings: Sequence[bytes]) -> S
         Size of the tree, known to the checker.
     index : int
     siblings : sequence of bytes
-        As `path` gives them.
+        As `path` gives them; those of the lowest `levels`.
+    levels : int
 
     Raises
     ------
@@ -236,20 +239,66 @@ def climb(leaf: Sha256, leaves: int, index: int, siblings: Sequence[bytes]) -> S
     """
     if not 0 <= index < leaves:
         raise OpeningRejectedError(f"leaf {index} is not among the {leaves} of its tree")
-    wanted = path_length(leaves, index)
+    wanted = path_length(leaves, index, levels)
     if len(siblings) != wanted or any(len(s) != DIGEST for s in siblings):
         raise OpeningRejectedError(
             f"the path of leaf {index} of {leaves} has {len(siblings)} siblings of "
             f"{sorted({len(s) for s in siblings})} bytes, wanted {wanted} of {DIGEST}"
         )
     node, above = leaf, iter(siblings)
-    for pad in PADS[: height(leaves)]:
+    for pad in PADS[: min(height(leaves), levels)]:
         if index % 2:
             node = tagged(Tag.NODE, next(above), node)
         else:
             node = tagged(Tag.NODE, node, next(above) if index + 1 < leaves else pad)
         leaves, index = (leaves + 1) // 2, index // 2
     return node
+
+
+def levels_below(index: int, other: int) -> int:
+    """Levels from a leaf up to the sibling that the path of another leaf names.
+
+    >>> levels_below(4, 5), levels_below(4, 6), levels_below(3, 4)
+    (0, 1, 2)
+    """
+    if index == other:
+        raise OpeningRejectedError(f"leaf {index} stands beside itself")
+    return (index ^ other).bit_length() - 1
+
+
+def check_beside(
+    leaf: Sha256,
+    leaves: int,
+    index: int,
+    siblings: Sequence[bytes],
+    other: int,
+    path: Sequence[bytes],
+) -> None:
+    """Check that a tree has a leaf, by the path of another of its leaves.
+
+    Parameters
+    ----------
+    leaf : bytes
+        Digest of the leaf.
+    leaves : int
+        Size of the tree.
+    index : int
+    siblings : sequence of bytes
+        The path of the leaf up to a sibling on the other path.
+    other : int
+        The other leaf.
+    path : sequence of bytes
+        Its whole path, which has been checked.
+
+    Raises
+    ------
+    OpeningRejectedError
+        If there is no such leaf, the two are one, or the path has another length than it must have
+        or leads elsewhere.
+    """
+    levels = levels_below(index, other)
+    found = climb(leaf, leaves, index, siblings, levels)
+    check_root(found, path[path_length(leaves, other, levels)], f"leaf {index}")
 
 
 def check_root(got: bytes, wanted: bytes, what: str) -> None:

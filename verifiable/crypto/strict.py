@@ -16,7 +16,11 @@ from verifiable.types import Address, Bytes32, Felt, Sha256
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 """Largest integer that every JSON reader keeps exactly (RFC 8785, RFC 7493)."""
 
+MAX_AMOUNT: Final = 2**256 - 1
+"""Largest amount that a contract can name."""
+
 _HEX: Final = re.compile(r"0x(?:[0-9a-f]{2})*\Z")
+_AMOUNT: Final = re.compile(r"(?:0|[1-9][0-9]{0,77})\Z")
 _SHOWN: Final = 80
 
 
@@ -97,6 +101,28 @@ def read_count(value: Json, at: str) -> int:
     if not 0 <= value <= MAX_SAFE_INTEGER:
         raise EncodingError(f"{at} is {shown(value)}, wanted 0 to 2**53 - 1")
     return value
+
+
+def read_amount(value: Json, at: str) -> int:
+    """Read an amount of wei, or of a token's units, from a string of decimal digits.
+
+    Raises
+    ------
+    EncodingError
+        If `value` is not a string, has a sign, a leading zero or another character, or is above
+        2**256 - 1.
+
+    Examples
+    --------
+    >>> read_amount("1000000000000000000", "bond") == 10**18
+    True
+    """
+    if not isinstance(value, str) or not _AMOUNT.match(value):
+        raise EncodingError(f"{at} is not a string of decimal digits: {shown(value)}")
+    amount = int(value)
+    if amount > MAX_AMOUNT:
+        raise EncodingError(f"{at} is {shown(value)}, wanted 0 to 2**256 - 1")
+    return amount
 
 
 def read_hex(value: Json, at: str, *, width: int | None = None) -> bytes:

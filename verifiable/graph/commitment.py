@@ -85,13 +85,19 @@ class ModelHeader:
         return tagged(Tag.MODEL, counts, self.tree, self.borders, self.semantics.encode())
 
 
-def _leaf(slot: Slot, data: bytes) -> Sha256:
-    return tagged(Tag.INSTRUCTION, struct.pack(">BI", slot.section, slot.position), data)
+def instruction_message(slot: Slot, data: bytes) -> bytes:
+    """What the digest of an instruction is of, but for the tag, by its slot and its descriptor."""
+    return struct.pack(">BI", slot.section, slot.position) + data
+
+
+def instruction_leaf(slot: Slot, data: bytes) -> Sha256:
+    """Digest of an instruction, by its slot and its descriptor."""
+    return tagged(Tag.INSTRUCTION, instruction_message(slot, data))
 
 
 def _leaves(graph: Graph, slots: Sequence[Slot]) -> list[Sha256]:
     pairs = zip(slots, graph.instructions, strict=True)
-    return [_leaf(slot, descriptor(instruction)) for slot, instruction in pairs]
+    return [instruction_leaf(slot, descriptor(instruction)) for slot, instruction in pairs]
 
 
 def model_header(graph: Graph) -> ModelHeader:
@@ -173,7 +179,7 @@ def check_instruction(
         If the descriptor is no instruction's; then the model root was never that of a graph.
     """
     check_root(header.root, root, "the header of the model")
-    leaf = _leaf(opening.slot, opening.descriptor)
+    leaf = instruction_leaf(opening.slot, opening.descriptor)
     found = climb(leaf, header.instructions, index, opening.siblings)
     check_root(found, header.tree, f"instruction {index}")
     return parse_descriptor(opening.descriptor)

@@ -6,13 +6,14 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
-from verifiable.errors import InputError
-from verifiable.solidity.compiler import Solc, find_solc
+from verifiable.errors import InputError, MissingDependencyError
+from verifiable.solidity.compiler import Solc, find_solc, package_folders
 from verifiable.solidity.standard import (
     SOLC_VERSION,
     Artifact,
     EvmVersion,
     Settings,
+    imports_of,
     input_digest,
     parse_output,
     standard_input,
@@ -21,20 +22,75 @@ from verifiable.solidity.standard import (
 TARGETS: Final[tuple[EvmVersion, ...]] = ("cancun", "osaka")
 
 SHIPPED: Final = (
+    "DotStep",
     "Erc7007Adapter",
     "Erc7992Adapter",
     "IErc7007Verifier",
     "IErc7992",
     "IInferenceVerifier",
+    "IJobRegister",
+    "IReferee",
+    "IStakeVault",
     "InferenceVerifier",
+    "JobRegister",
+    "MapStep",
+    "MoveStep",
+    "ReduceStep",
+    "Referee",
+    "StakeVault",
+    "Steps",
+    "Walks",
 )
 """Contracts whose artifacts are package data; interfaces and abstract ones for their ABI."""
 
 
-def sources() -> dict[str, str]:
-    """Text of each of our Solidity files, by its path below ``contracts/src``."""
+def sources(evm: EvmVersion = "cancun") -> dict[str, str]:
+    """Text of each of our Solidity files, by the name under which others import it.
+
+    Parameters
+    ----------
+    evm : {"cancun", "osaka"}
+        Files that differ between targets lie below ``evm/cancun`` and ``evm/osaka``; those of this
+        one are given, without its name.
+
+    Returns
+    -------
+    dict of str to str
+        The name is the path below ``contracts/src``.
+
+    Examples
+    --------
+    >>> "evm/Clz.sol" in sources("osaka")
+    True
+    """
     found: dict[str, str] = {}
     _walk(_contracts() / "src", "", found)
+    chosen = {}
+    for path, text in found.items():
+        folder, _, name = path.removeprefix("evm/").partition("/")
+        if not path.startswith("evm/"):
+            chosen[path] = text
+        elif folder == evm:
+            chosen[f"evm/{name}"] = text
+    return chosen
+
+
+def with_libraries(sources: Mapping[str, str]) -> dict[str, str]:
+    """`sources` and what they import of npm packages (OpenZeppelin's), which we do not ship.
+
+    Raises
+    ------
+    MissingDependencyError
+        If a package is not installed.
+    """
+    found = dict(sources)
+    waiting = list(sources)
+    while waiting:
+        name = waiting.pop()
+        for needed in imports_of(name, found[name]):
+            if needed.startswith("@") and needed not in found:
+                found[needed] = _library(needed)
+                waiting.append(needed)
     return found
 
 
@@ -89,7 +145,7 @@ def build(evm: EvmVersion, solc: Solc | None = None) -> dict[str, Mapping[str, A
         the standard JSON they come from.
     """
     settings = Settings(evm=evm)
-    text = standard_input(sources(), settings)
+    text = standard_input(with_libraries(sources(evm)), settings)
     artifacts = parse_output((solc or find_solc()).run(text))
     digest = input_digest(text)
     return {
@@ -104,6 +160,16 @@ def build(evm: EvmVersion, solc: Solc | None = None) -> dict[str, Mapping[str, A
         }
         for name in SHIPPED
     }
+
+
+def _library(name: str) -> str:
+    for solc in package_folders():
+        path = solc.parent / name
+        if path.is_file():
+            return path.read_text()
+    raise MissingDependencyError(
+        f"`{name}` is not installed", hint="run `npm ci --prefix verifiable/contracts`"
+    )
 
 
 def _contracts() -> Traversable:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -16,6 +18,8 @@ MAX_RUNTIME: Final = 24_576
 """Largest runtime code of a contract, in bytes (EIP-170)."""
 
 EvmVersion = Literal["cancun", "osaka"]
+
+_IMPORT: Final = re.compile(r"""^import\b[^;"']*["']([^"']+)["']""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,52 @@ class Artifact:
     def fits(self) -> bool:
         """Whether the runtime code can be deployed (EIP-170)."""
         return len(self.deployed) <= MAX_RUNTIME
+
+
+def imports_of(name: str, text: str) -> Iterator[str]:
+    """Names of the files that a Solidity file imports.
+
+    Parameters
+    ----------
+    name : str
+        The file's own, from which relative paths start.
+    text : str
+
+    Examples
+    --------
+    >>> list(imports_of("market/A.sol", 'import {B} from "../B.sol";'))
+    ['B.sol']
+    """
+    folder = posixpath.dirname(name)
+    for path in _IMPORT.findall(text):
+        relative = path.startswith(("./", "../"))
+        yield posixpath.normpath(posixpath.join(folder, path)) if relative else path
+
+
+def reachable(sources: Mapping[str, str], roots: Iterable[str]) -> dict[str, str]:
+    """Those of `sources` that the files `roots` need, themselves included.
+
+    Raises
+    ------
+    InputError
+        If a file imports one that is not among `sources`.
+
+    Examples
+    --------
+    >>> sorted(reachable({"A.sol": 'import "./B.sol";', "B.sol": "", "C.sol": ""}, ["A.sol"]))
+    ['A.sol', 'B.sol']
+    """
+    found: dict[str, str] = {}
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        if name not in sources:
+            raise InputError(f"there is no Solidity file `{name}`")
+        found[name] = sources[name]
+        waiting += imports_of(name, found[name])
+    return found
 
 
 def standard_input(sources: Mapping[str, str], settings: Settings | None = None) -> str:

@@ -1,0 +1,229 @@
+"""Moves about evidence: refutations, demands and their answers; see `verifiable.dispute.rules`."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from verifiable.crypto.hashing import keccak256
+from verifiable.dispute import money
+from verifiable.dispute.clocks import Standing, clocks_of
+from verifiable.dispute.errors import (
+    ChallengeClosedError,
+    ClockRunOutError,
+    DemandsSpentError,
+    DemandUnknownError,
+    JobMismatchError,
+    NotChallengerError,
+    NotDifferentError,
+    NotProposerError,
+    PartialsMismatchError,
+    ProposersTurnError,
+    RevealedAlreadyError,
+    StateMismatchError,
+    TraceMissingError,
+)
+from verifiable.dispute.moves import (
+    DemandBytes,
+    DemandPartials,
+    Refute,
+    RefutePiece,
+    Reveal,
+    RevealPartials,
+)
+from verifiable.dispute.state import Answer, Challenge, Claim, Reason, State
+from verifiable.dispute.step import Statement, StepProof
+from verifiable.dispute.terms import FEES, MOST_DEMANDS, Demand, Job, partials_demand
+from verifiable.dispute.walk import check_answer, target
+from verifiable.types import Address, Bytes32, ClaimId
+
+EvidenceMove = Refute | DemandBytes | Reveal | DemandPartials | RevealPartials | RefutePiece
+
+
+class Judge(Protocol):
+    """Recomputes elements; what ``contracts/src/step/IStep.sol`` is to the referee.
+
+    Each function raises `RejectedError` or `EncodingError` if a proof shows nothing.
+    """
+
+    def differs(self, statement: Statement, proof: StepProof, /) -> bool:
+        """Whether the committed element is another than its operands give."""
+
+    def combines(self, statement: Statement, proof: StepProof, partials: bytes, /) -> bool:
+        """Whether the results of the pieces of a row give the committed element."""
+
+    def piece_differs(
+        self, statement: Statement, proof: StepProof, partials: bytes, piece: int, /
+    ) -> bool:
+        """Whether the result of one piece is another than its operands give."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Who makes a move, and when."""
+
+    sender: Address
+    now: int
+    """Unix seconds, never less than at the move before."""
+    judge: Judge
+    cost: int = 0
+    """What a refutation costs its sender in gas, in wei."""
+
+
+def advance(state: State, move: EvidenceMove, by: Context) -> State:
+    """Play one move; as `verifiable.dispute.rules.advance`."""
+    match move:
+        case Refute():
+            return _refute(state, move, by)
+        case DemandBytes():
+            return _demand(state, move, by)
+        case Reveal():
+            return _reveal(state, move, by)
+        case DemandPartials():
+            return _demand_partials(state, move, by)
+        case RevealPartials():
+            return _reveal_partials(state, move, by)
+        case RefutePiece():
+            return _refute_piece(state, move, by)
+
+
+def _refute(state: State, move: Refute, by: Context) -> State:
+    claim = state.open_claim(move.claim_id)
+    statement = statement_of(state, move.claim_id, claim, move.job)
+    if not by.judge.differs(statement, move.proof):
+        raise NotDifferentError(move.proof.instruction, move.proof.element)
+    return money.forfeit(
+        state, move.claim_id, move.job, Reason.ELEMENT, sender=by.sender, now=by.now, cost=by.cost
+    )
+
+
+def _demand(state: State, move: DemandBytes, by: Context) -> State:
+    claim = state.open_claim(move.claim_id)
+    mine = _turn(state, claim, move, by)
+    start = move.walk.start
+    if start.form and (start.claim_id != move.claim_id or start.id not in state.answers):
+        raise DemandUnknownError(start.id)
+    statement = statement_of(state, move.claim_id, claim, move.job)
+    return _ask(state, mine, move.challenge, target(statement, move.claim_id, move.walk))
+
+
+def _turn(state: State, claim: Claim, move: DemandBytes | DemandPartials, by: Context) -> Challenge:
+    """The challenge with its clocks charged, if its challenger may make a demand by.now."""
+    place = (move.claim_id, move.challenge)
+    mine = state.challenge(*place)
+    if by.sender != mine.challenger:
+        raise NotChallengerError(by.sender, mine.challenger)
+    if mine.closed:
+        raise ChallengeClosedError(*place)
+    if not claim.committed_at:
+        raise TraceMissingError(move.claim_id)
+    clocks = clocks_of(state, *place, by.now)
+    if clocks.standing(state.policy.allowance) is not Standing.RUNNING:
+        raise ClockRunOutError(*place)
+    if not clocks.answered:
+        raise ProposersTurnError(*place)
+    if move.answering != mine.pending:
+        raise StateMismatchError(move.answering, mine.pending)
+    if mine.demands == MOST_DEMANDS:
+        raise DemandsSpentError(*place, MOST_DEMANDS)
+    return replace(
+        mine,
+        proposer_used=clocks.proposer,
+        challenger_used=clocks.challenger,
+        turn_at=by.now,
+        demands=mine.demands + 1,
+    )
+
+
+def _ask(state: State, mine: Challenge, number: int, demand: Demand) -> State:
+    key = demand.id
+    known = state.answers.get(key)
+    if known is not None and known.at:
+        raise RevealedAlreadyError(key)
+    mine = replace(mine, pending=key)
+    if known is not None:
+        return state.with_challenge(demand.claim_id, number, mine)
+    left = (mine.prepaid or FEES) - 1
+    state = state.with_challenge(demand.claim_id, number, replace(mine, prepaid=left))
+    asked = Answer(payer=mine.challenger, challenge=number)
+    state = replace(state, answers={**state.answers, key: asked})
+    if mine.prepaid:
+        return state
+    return state.reserve(mine.challenger, FEES * state.policy.reveal_fee)
+
+
+def _reveal(state: State, move: Reveal, by: Context) -> State:
+    state.open_claim(move.demand.claim_id)
+    key = move.demand.id
+    waiting = _waiting(state, key)
+    check_answer(move.demand, move.data)
+    return _answer(state, key, waiting, by)
+
+
+def _waiting(state: State, key: Bytes32) -> Answer:
+    known = state.answers.get(key)
+    if known is None:
+        raise DemandUnknownError(key)
+    if known.at:
+        raise RevealedAlreadyError(key)
+    return known
+
+
+def _answer(state: State, key: Bytes32, waiting: Answer, by: Context) -> State:
+    state = replace(state, answers={**state.answers, key: replace(waiting, at=by.now)})
+    return state.move(waiting.payer, by.sender, state.policy.reveal_fee)
+
+
+def _demand_partials(state: State, move: DemandPartials, by: Context) -> State:
+    claim = state.open_claim(move.claim_id)
+    mine = _turn(state, claim, move, by)
+    # Without results it is never true; it raises unless the element has pieces.
+    by.judge.combines(statement_of(state, move.claim_id, claim, move.job), move.proof, b"")
+    return _ask(state, mine, move.challenge, _partials(move.claim_id, move.proof))
+
+
+def _partials(claim_id: ClaimId, proof: StepProof) -> Demand:
+    return partials_demand(claim_id, proof.instruction, proof.element)
+
+
+def _reveal_partials(state: State, move: RevealPartials, by: Context) -> State:
+    claim = state.open_claim(move.claim_id)
+    require_proposer(claim, by.sender)
+    key = _partials(move.claim_id, move.proof).id
+    waiting = _waiting(state, key)
+    statement = statement_of(state, move.claim_id, claim, move.job)
+    if not by.judge.combines(statement, move.proof, move.partials):
+        raise PartialsMismatchError(key)
+    state = replace(state, partials={**state.partials, key: keccak256(move.partials)})
+    return _answer(state, key, waiting, by)
+
+
+def _refute_piece(state: State, move: RefutePiece, by: Context) -> State:
+    claim = state.open_claim(move.claim_id)
+    statement = statement_of(state, move.claim_id, claim, move.job)
+    key = _partials(move.claim_id, move.proof).id
+    if state.partials.get(key) != keccak256(move.partials):
+        raise PartialsMismatchError(key)
+    if not by.judge.piece_differs(statement, move.proof, move.partials, move.piece):
+        raise NotDifferentError(move.proof.instruction, move.proof.element)
+    return money.forfeit(
+        state, move.claim_id, move.job, Reason.PIECE, sender=by.sender, now=by.now, cost=by.cost
+    )
+
+
+def statement_of(state: State, claim_id: ClaimId, claim: Claim, job: Job) -> Statement:
+    """What a claim and its committed trace fix."""
+    if not claim.committed_at:
+        raise TraceMissingError(claim_id)
+    require_job(state, claim_id, job)
+    return Statement(model=job.model, input=job.input, body=claim.body, output=claim.output)
+
+
+def require_job(state: State, claim_id: ClaimId, job: Job) -> None:
+    """Refuse a job that the claim does not answer."""
+    if state.register.claim_of(job) != claim_id:
+        raise JobMismatchError(state.register.id_of(job), claim_id)
+
+
+def require_proposer(claim: Claim, sender: Address) -> None:
+    """Refuse whoever is not the proposer."""
+    if sender != claim.proposer:
+        raise NotProposerError(sender, claim.proposer)
