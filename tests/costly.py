@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings  # noqa: TID251 (a share of the profile's examples)
+from hypothesis.stateful import RuleBasedStateMachine
 from hypothesis.strategies import SearchStrategy
 
 SHARE = 12
@@ -37,3 +38,12 @@ def costly(*unnamed: SearchStrategy[Any], **named: SearchStrategy[Any]) -> Calla
         )(run)
 
     return decorate
+
+
+def costly_machine(machine: type[RuleBasedStateMachine]) -> tuple[Any, Any]:
+    """Test cases of a state machine: of few games, and of all, which is slow."""
+    asked = settings.default.max_examples  # type: ignore[union-attr]
+    few: Any = type(f"Few{machine.__name__}", (machine.TestCase,), {})
+    few.settings = settings(max_examples=min(asked, max(FEWEST, asked // SHARE)))
+    every: Any = type(f"All{machine.__name__}", (machine.TestCase,), {})
+    return few, pytest.mark.slow(every)

@@ -104,6 +104,6 @@ def tensors(kinds: st.SearchStrategy[TensorType] | None = None) -> st.SearchStra
     """Strategy of tensors of any style."""
     return st.builds(
         lambda kind, seed: tensor(random.Random(seed), kind),
-        kinds or kind_of_tensors(),
+        kind_of_tensors() if kinds is None else kinds,
         st.integers(0, 2**32 - 1),
     )

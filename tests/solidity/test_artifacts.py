@@ -37,10 +37,10 @@ def test_every_artifact_file_is_one_that_is_loaded() -> None:
         assert found == set(SHIPPED)
 
 
-def test_a_library_file_stays_small() -> None:
-    for name, text in sources().items():
-        limit = 100 if name.startswith("lib/") else 400
-        assert len(text.splitlines()) <= limit, name
+@pytest.mark.parametrize("evm", TARGETS)
+def test_a_source_file_stays_small(evm: EvmVersion) -> None:
+    for name, text in sources(evm).items():
+        assert len(text.splitlines()) <= 400, name
 
 
 def test_no_committed_file_names_a_registry_host() -> None:

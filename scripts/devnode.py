@@ -14,37 +14,50 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from verifiable.crypto.signatures import SigningKey
-
-# First account of anvil's public development mnemonic.
-KEY = SigningKey(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
+from verifiable.errors import ChainError, MissingDependencyError
 
 
 @dataclass(frozen=True, slots=True)
 class Anvil:
+    """A running node."""
+
     url: str
 
     def ask(self, method: str, *parameters: object) -> Any:
+        """Result of a JSON-RPC call.
+
+        Raises
+        ------
+        ChainError
+            If the node refuses it.
+        """
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
         request = urllib.request.Request(
             self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             document = json.load(answer)
-        assert "error" not in document, document
+        if "error" in document:
+            raise ChainError(f"anvil refused {method}: {document['error']}")
         return document["result"]
 
 
 @contextmanager
 def start(*options: str) -> Iterator[Anvil]:
-    program = Path(str(files("verifiable"))) / "contracts/node_modules/.bin/anvil"
-    if not program.exists():
-        found = shutil.which("anvil")
-        if found is None:
-            pytest.skip("no anvil: run `npm ci --prefix verifiable/contracts`")
-        program = Path(found)
+    """Run a node until the block ends.
+
+    Raises
+    ------
+    MissingDependencyError
+        If there is no anvil.
+    ChainError
+        If it ends, or does not answer in 10 s.
+    """
+    program = find()
+    if program is None:
+        raise MissingDependencyError(
+            "there is no anvil", hint="npm ci --prefix verifiable/contracts"
+        )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -58,13 +71,23 @@ def start(*options: str) -> Iterator[Anvil]:
             process.wait(timeout=10)
 
 
+def find() -> Path | None:
+    """The program, of the npm package or on PATH."""
+    packaged = Path(str(files("verifiable"))) / "contracts/node_modules/.bin/anvil"
+    if packaged.exists():
+        return packaged
+    found = shutil.which("anvil")
+    return None if found is None else Path(found)
+
+
 def _ready(node: Anvil, process: subprocess.Popen[bytes]) -> Anvil:
     for _ in range(100):
-        assert process.poll() is None, "anvil ended"
+        if process.poll() is not None:
+            raise ChainError(f"anvil ended with status {process.returncode}")
         try:
             node.ask("eth_chainId")
         except OSError:
             time.sleep(0.1)
         else:
             return node
-    raise AssertionError("anvil did not answer in 10 s")
+    raise ChainError("anvil did not answer in 10 s")
