@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from verifiable.claim import CanonClaim, CanonSubject, Claim, EzklPart, EzklSubject, Header
 from verifiable.crypto.address import ZERO_ADDRESS, checksum_address
 from verifiable.crypto.felt import MODULUS
+from verifiable.crypto.merkle import tree_root
 from verifiable.crypto.signatures import SigningKey
-from verifiable.expectation import Expected, ExpectedPart
+from verifiable.expectation import Expected, ExpectedBond, ExpectedPart, RefereePolicy
+from verifiable.receipt import Bond
 from verifiable.types import Bytes32, Felt, Sha256
 
 KEY = SigningKey(bytes(31) + b"\x07")
@@ -49,6 +51,43 @@ CLAIM = Claim(
 )
 PROOFS = (b"first proof", b"second proof")
 VERSIONS = (("ezkl", "23.0.5"), ("verifiable", "0.1.0"))
+
+OUTPUTS = (Sha256(b"x" * 32), Sha256(b"y" * 32))
+CANON_CLAIM = CanonClaim(
+    header=replace(CLAIM.header, venue="optimistic", semantics="canon/1"),
+    subject=CanonSubject(
+        model=Sha256(b"m" * 32), input=Sha256(b"i" * 32), output=tree_root(OUTPUTS)
+    ),
+)
+POLICY = RefereePolicy(
+    window=86_400, allowance=3_600, bond=10**30, challenge_bond=10**17, reveal_fee=0,
+    burnt_share=3_000, requester_share=2_000, refuter_gas=10**15,
+)  # fmt: skip
+BOND = Bond(
+    transaction=Bytes32(b"t" * 32),
+    block=123_456,
+    window_end=NOW + POLICY.window,
+    policy=POLICY,
+    outputs=OUTPUTS,
+)
+
+
+def expected_bond_of(claim: CanonClaim, policy: RefereePolicy | None = POLICY) -> ExpectedBond:
+    """What a caller expects who knows everything in `claim`."""
+    h, s = claim.header, claim.subject
+    return ExpectedBond(
+        venue="optimistic",
+        semantics=h.semantics,
+        provider=h.provider,
+        job_id=h.job_id,
+        nonce=h.nonce,
+        chain_id=h.chain_id,
+        verifier=h.verifier,
+        model=s.model,
+        input=s.input,
+        output=s.output,
+        policy=policy,
+    )
 
 
 def expected_of(
@@ -116,6 +155,27 @@ canon_claims = st.builds(
     CanonClaim,
     header=headers.map(lambda header: replace(header, venue="optimistic")),
     subject=st.builds(CanonSubject, model=_digests, input=_digests, output=_digests),
+)
+
+_amounts = st.integers(0, 2**256 - 1)
+policies = st.builds(
+    RefereePolicy,
+    window=st.integers(0, 2**32 - 1),
+    allowance=_counts,
+    bond=_amounts,
+    challenge_bond=_amounts,
+    reveal_fee=_amounts,
+    burnt_share=_counts,
+    requester_share=_counts,
+    refuter_gas=_amounts,
+)
+bonds = st.builds(
+    Bond,
+    transaction=st.none() | _words.map(Bytes32),
+    block=_counts,
+    window_end=st.integers(2**32, 2**53 - 1),
+    policy=policies,
+    outputs=st.none() | st.just(OUTPUTS),
 )
 
 json_leaves = (

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -81,6 +82,14 @@ def test_receipts_are_read_back_and_hold(subject: EzklSubject, proofs: list[byte
     assert encode_receipt(parse_receipt(data)) == data
     expected = expected_of(claim, allow_insecure_srs=True)
     assert check_document(data, expected, now=NOW) == claim
+
+
+def test_the_encoding_of_a_receipt_is_the_one_of_the_first_release() -> None:
+    # Taken of commit c03ef9f, before receipts of another venue were there. Signatures are
+    # deterministic (RFC 6979), so that every byte of the document is pinned.
+    digest = "d833bb47cf3287cdc9ef2cb211f7aa935bbaff73cf48ea1f03be783de0b23ed5"
+    assert (len(DATA), hashlib.sha256(DATA).hexdigest()) == (3514, digest)
+    assert check_document(DATA, EXPECTED, now=NOW) == CLAIM
 
 
 def test_the_document_is_an_in_toto_statement_in_a_dsse_envelope() -> None:

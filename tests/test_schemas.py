@@ -8,19 +8,27 @@ from typing import Any
 
 import pytest
 from costly import costly
-from documents import CLAIM, KEY, PROOFS, VERSIONS, claims, json_values
+from documents import BOND, CANON_CLAIM, CLAIM, KEY, PROOFS, VERSIONS, claims, json_values
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from test_claim import VALUE, paths, replaced
-from test_expectation import FILE
+from test_expectation import BONDED, FILE
 
 from verifiable.claim import Claim, claim_from_json, claim_to_json
 from verifiable.crypto.dsse import encode_envelope, seal
 from verifiable.crypto.hashing import canonical_json
 from verifiable.errors import EncodingError
-from verifiable.expectation import parse_expectation
-from verifiable.receipt import PAYLOAD_TYPE, build_receipt, encode_receipt, parse_receipt
+from verifiable.expectation import parse_any_expectation
+from verifiable.receipt import (
+    PAYLOAD_TYPE,
+    build_bonded_receipt,
+    build_receipt,
+    encode_bonded_receipt,
+    encode_receipt,
+    parse_bonded_receipt,
+    parse_receipt,
+)
 
 
 def validator(name: str) -> Any:
@@ -33,7 +41,10 @@ CLAIM_SCHEMA, RECEIPT_SCHEMA, EXPECTATION_SCHEMA = map(
     validator, ("claim-1", "receipt-1", "expectation-1")
 )
 RECEIPT = encode_receipt(build_receipt(CLAIM, PROOFS, VERSIONS, KEY))
-STATEMENT = json.loads(base64.b64decode(json.loads(RECEIPT)["payload"]))
+BONDED_RECEIPT = encode_bonded_receipt(build_bonded_receipt(CANON_CLAIM, BOND, VERSIONS, KEY))
+STATEMENT, BONDED_STATEMENT = (
+    json.loads(base64.b64decode(json.loads(data)["payload"])) for data in (RECEIPT, BONDED_RECEIPT)
+)
 
 
 @costly(claims)
@@ -41,9 +52,22 @@ def test_every_claim_is_valid(claim: Claim) -> None:
     CLAIM_SCHEMA.validate(claim_to_json(claim))
 
 
-def test_a_receipt_and_an_expectation_are_valid() -> None:
-    RECEIPT_SCHEMA.validate(STATEMENT)
-    EXPECTATION_SCHEMA.validate(FILE)
+@pytest.mark.parametrize("value", [STATEMENT, BONDED_STATEMENT])
+def test_a_receipt_is_valid(value: Any) -> None:
+    RECEIPT_SCHEMA.validate(value)
+
+
+@pytest.mark.parametrize("value", [FILE, FILE | {"venue": "zk"}, BONDED])
+def test_an_expectation_is_valid(value: dict[str, object]) -> None:
+    EXPECTATION_SCHEMA.validate(value)
+
+
+@pytest.mark.parametrize("value", [STATEMENT, BONDED_STATEMENT])
+def test_evidence_of_one_venue_is_none_for_a_claim_of_the_other(value: Any) -> None:
+    other = BONDED_STATEMENT if value is STATEMENT else STATEMENT
+    for name in ("claim", "evidence"):
+        mixed = replaced(value, ("predicate", name), other["predicate"][name])
+        assert not RECEIPT_SCHEMA.is_valid(mixed)
 
 
 @pytest.mark.parametrize("name", ["claim-1", "receipt-1", "expectation-1"])
@@ -67,9 +91,20 @@ def test_a_receipt_that_is_read_is_valid(path: tuple[str | int, ...], new: objec
         RECEIPT_SCHEMA.validate(changed)
 
 
-@given(st.sampled_from(paths(FILE)), json_values)
-def test_an_expectation_that_is_read_is_valid(path: tuple[str | int, ...], new: object) -> None:
-    changed = replaced(FILE, path, new)
+@costly(st.sampled_from(paths(BONDED_STATEMENT)), json_values)
+def test_a_bonded_receipt_that_is_read_is_valid(path: tuple[str | int, ...], new: object) -> None:
+    changed = replaced(BONDED_STATEMENT, path, new)
     with suppress(EncodingError):
-        parse_expectation(json.dumps(changed).encode())
+        parse_bonded_receipt(encode_envelope(seal(PAYLOAD_TYPE, canonical_json(changed), KEY)))
+        RECEIPT_SCHEMA.validate(changed)
+
+
+@pytest.mark.parametrize("file", [FILE, BONDED], ids=["zk", "optimistic"])
+@given(data=st.data(), new=json_values)
+def test_an_expectation_that_is_read_is_valid(
+    file: dict[str, object], data: st.DataObject, new: object
+) -> None:
+    changed = replaced(file, data.draw(st.sampled_from(paths(file))), new)
+    with suppress(EncodingError):
+        parse_any_expectation(json.dumps(changed).encode())
         EXPECTATION_SCHEMA.validate(changed)

@@ -1,20 +1,23 @@
 """What re-execution says of a canonical claim: it stands, or the first thing that is false."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from verifiable.canon import Canon
 from verifiable.claim import CanonClaim
 from verifiable.crypto.strict import to_hex
 from verifiable.engines.protocol import Progress, Runner
-from verifiable.errors import StatementRejectedError
+from verifiable.errors import InputError, StatementRejectedError, TensorError
+from verifiable.expectation import ExpectedBond
+from verifiable.graph.check import output_types
 from verifiable.graph.ir import Array
 from verifiable.graph.json_form import literal_text
 from verifiable.graph.vocabulary import SEMANTICS
 from verifiable.trace.commit import input_root, output_root
 from verifiable.trace.compare import Difference, replay
 from verifiable.trace.store import StoredTrace
+from verifiable.types import Sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,69 @@ def adjudicate(
         return _outputs(claim, trace.trace.sections.output)
     outputs = runner.run(inputs, progress=progress)
     return _outputs(claim, output_root(graph, outputs))
+
+
+def with_tensors(
+    expected: ExpectedBond,
+    canon: Canon,
+    *,
+    inputs: Mapping[str, Array] | None = None,
+    outputs: Mapping[str, Array] | None = None,
+) -> ExpectedBond:
+    """What a caller expects who has the model, and perhaps the tensors themselves.
+
+    Parameters
+    ----------
+    expected : ExpectedBond
+    canon : Canon
+        The caller's own.
+    inputs : mapping of str to array, optional
+        As `verifiable.canon.bind_inputs` gives them.
+    outputs : mapping of str to array, optional
+        By name, of the model's shapes and dtypes.
+
+    Returns
+    -------
+    ExpectedBond
+        `expected` with the roots of these tensors.
+
+    Raises
+    ------
+    InputError
+        If the caller contradicts himself: a root in `expected` is another. No receipt is to blame.
+    TensorError
+        If the outputs are not of the model's names and types.
+    """
+    if expected.semantics != SEMANTICS:
+        raise InputError(f"you expect semantics {expected.semantics}, the model is of {SEMANTICS}")
+    source, output = expected.input, expected.output
+    if inputs is not None:
+        source = _agreed("input", source, input_root(canon.graph, inputs))
+    if outputs is not None:
+        _check_outputs(canon, outputs)
+        output = _agreed("output", output, output_root(canon.graph, outputs))
+    model = _agreed("model", expected.model, canon.model)
+    return replace(expected, model=model, input=source, output=output)
+
+
+def _agreed(name: str, stated: Sha256 | None, root: Sha256) -> Sha256:
+    if stated is not None and stated != root:
+        raise InputError(
+            f"the {name} you gave has root {to_hex(root)}, you expect {to_hex(stated)}"
+        )
+    return root
+
+
+def _check_outputs(canon: Canon, outputs: Mapping[str, Array]) -> None:
+    wanted = output_types(canon.graph)
+    for name in outputs.keys() - wanted.keys():
+        raise TensorError(f"there is no output `{name}`, wanted {', '.join(wanted)}")
+    for name, kind in wanted.items():
+        if name not in outputs:
+            raise TensorError(f"output `{name}`, {kind}, is absent")
+        array = outputs[name]
+        if array.dtype != kind.dtype.numpy or array.shape != kind.shape:
+            raise TensorError(f"output `{name}` is {array.dtype}{list(array.shape)}, wanted {kind}")
 
 
 def _outputs(claim: CanonClaim, computed: bytes) -> Verdict:

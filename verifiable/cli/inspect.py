@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
         case ".srs":
             kinds = (_srs,)
         case _:
-            kinds = (_receipt, _claim, _srs, model)
+            kinds = (_receipt, _bonded_receipt, _claim, _srs, model)
     reasons = []
     for kind in kinds:
         try:
@@ -103,6 +103,26 @@ def _receipt(path: Path) -> dict[str, Any]:
         "id": "0x" + claim_id(receipt.claim).hex(),
         "claim": claim_to_json(receipt.claim),
         "proof_bytes": [len(proof) for proof in receipt.proofs],
+        "versions": dict(receipt.versions),
+    }
+
+
+def _bonded_receipt(path: Path) -> dict[str, Any]:
+    from verifiable.claim import claim_id, claim_to_json
+    from verifiable.crypto.strict import to_hex
+    from verifiable.expectation import policy_to_json
+    from verifiable.receipt import parse_bonded_receipt
+
+    receipt = parse_bonded_receipt(path.read_bytes())
+    bond = receipt.bond
+    return {
+        "kind": "receipt of a bonded claim, unverified",
+        "id": to_hex(claim_id(receipt.claim)),
+        "claim": claim_to_json(receipt.claim),
+        "transaction": None if bond.transaction is None else to_hex(bond.transaction),
+        "block": bond.block,
+        "window_end": bond.window_end,
+        "policy": policy_to_json(bond.policy),
         "versions": dict(receipt.versions),
     }
 

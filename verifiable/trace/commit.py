@@ -93,7 +93,14 @@ def input_root(
 def output_root(
     graph: Graph, outputs: Mapping[str, Array], *, hasher: Hasher | None = None
 ) -> Sha256:
-    """Root over the outputs of a run, which a claim names.
+    """Root over the outputs of a run, which a claim names; see `output_roots`."""
+    return tree_root(output_roots(graph, outputs, hasher=hasher))
+
+
+def output_roots(
+    graph: Graph, outputs: Mapping[str, Array], *, hasher: Hasher | None = None
+) -> list[Sha256]:
+    """Roots of the output tensors, in the order of the trace.
 
     An output that is an Input or a Const is not among them: the input root or the model root
     binds it.
@@ -112,7 +119,7 @@ def output_root(
         for name, index in graph.outputs
         if slots[index].section is Section.OUTPUT
     }
-    return tree_root([tensor_root(outputs[found[i]], hasher=hasher) for i in range(len(found))])
+    return [tensor_root(outputs[found[i]], hasher=hasher) for i in range(len(found))]
 
 
 class Recorder:
