@@ -9,12 +9,15 @@ from verifiable.dispute.members import members_root, membership
 from verifiable.dispute.rules import is_member
 from verifiable.dispute.terms import ANYONE
 from verifiable.errors import InputError
+from verifiable.types import Address
 
 ACCOUNTS = st.binary(min_size=20, max_size=20).map(checksum_address)
 
 
 @given(st.lists(ACCOUNTS, min_size=1, max_size=40, unique=True), st.data())
-def test_every_member_is_proven_in_a_few_hashes(accounts: list[str], data: st.DataObject) -> None:
+def test_every_member_is_proven_in_a_few_hashes(
+    accounts: list[Address], data: st.DataObject
+) -> None:
     root = members_root(accounts)
     for account in accounts:
         proof = membership(accounts, account)
@@ -25,7 +28,7 @@ def test_every_member_is_proven_in_a_few_hashes(accounts: list[str], data: st.Da
 
 
 @given(st.lists(ACCOUNTS, min_size=2, max_size=20, unique=True))
-def test_who_is_not_a_member_is_refused(accounts: list[str]) -> None:
+def test_who_is_not_a_member_is_refused(accounts: list[Address]) -> None:
     *members, stranger = accounts
     with pytest.raises(InputError, match="not among"):
         membership(members, stranger)

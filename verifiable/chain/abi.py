@@ -109,6 +109,27 @@ def decode_result(abi: Abi, name: str, data: bytes) -> tuple[Any, ...]:
         ) from e
 
 
+def decode_call(abi: Abi, data: bytes) -> tuple[str, tuple[Any, ...]]:
+    """Name and arguments of a call; the inverse of `encode_call`.
+
+    Raises
+    ------
+    ChainError
+        If it is a call of no function of the ABI.
+    """
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
+    found = [e for e in abi if e.get("type") == "function" and selector(e) == data[:4]]
+    if not found:
+        raise ChainError(f"0x{data[:4].hex()} is the selector of no function that is known")
+    types = [canonical_type(i) for i in found[0]["inputs"]]
+    try:
+        return found[0]["name"], tuple(decode(types, data[4:]))
+    except (DecodingError, OverflowError, UnicodeDecodeError) as e:
+        raise ChainError(f"{found[0]['name']}() was called with no {types}") from e
+
+
 def claim_value(claim: Claim) -> tuple[Any, ...]:
     """Values of a claim in the order of `CLAIM_TYPE`; chain and contract are in its id alone."""
     header, subject = claim.header, claim.subject

@@ -13,8 +13,10 @@ from typing import Any, Final
 from verifiable.chain.protocol import (
     TRANSACTION_GAS_CAP,
     Deployed,
+    Event,
     Log,
     Sent,
+    Transaction,
     calldata_floor,
 )
 from verifiable.chain.revert import OutOfGasError, RevertedError
@@ -54,6 +56,8 @@ class EmbeddedChain:
         self._chain_id = chain_id
         self._time = time
         self._number = 1
+        self._transactions: list[Transaction] = []
+        self._events: list[Event] = []
         self._block_env = pyrevm.BlockEnv
         environment = pyrevm.Env(
             cfg=pyrevm.CfgEnv(chain_id=chain_id),
@@ -169,8 +173,37 @@ class EmbeddedChain:
             )
             for log in result.logs
         )
+        self._keep(
+            Transaction(sender=sender or _ACCOUNTS[0], to=to, data=data, time=self._time), logs
+        )
         used = Gas(max(int(result.gas_used), calldata_floor(data)))
         return Sent(gas=used, logs=logs, transaction=b"", block=self._number)
+
+    def block_number(self) -> int:
+        """Number of the current block."""
+        return self._number
+
+    def events(self, address: Address, first: int, last: int) -> Sequence[Event]:
+        """What a contract logged in the blocks ``first..last``, in its order."""
+        return [e for e in self._events if e.log.address == address and first <= e.block <= last]
+
+    def transaction(self, digest: bytes) -> Transaction:
+        """A transaction, by its place among all that were sent, which stands for a hash here.
+
+        Raises
+        ------
+        ChainError
+            If there is none.
+        """
+        place = int.from_bytes(digest, "big")
+        if place >= len(self._transactions):
+            raise ChainError(f"there is no transaction 0x{digest.hex()}")
+        return self._transactions[place]
+
+    def _keep(self, transaction: Transaction, logs: Sequence[Log]) -> None:
+        digest = len(self._transactions).to_bytes(32, "big")
+        self._transactions.append(transaction)
+        self._events += [Event(log=x, block=self._number, transaction=digest) for x in logs]
 
     def _run(
         self, to: Address, data: bytes, *, sender: Address | None, value: int, gas: int | None

@@ -20,6 +20,28 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A log, and where it stands in the chain."""
+
+    log: Log
+    block: int
+    transaction: bytes
+    """What `Ledger.transaction` is asked by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """A transaction that is in the chain."""
+
+    sender: Address
+    to: Address | None
+    """None if it created a contract."""
+    data: bytes
+    time: int
+    """Unix seconds of its block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """A transaction that was carried out; one that reverted raises instead."""
 
@@ -87,6 +109,19 @@ class Chain(Protocol):
         gas: int | None = None,
     ) -> Sent:
         """Run a transaction and wait until it stands."""
+
+
+class Ledger(Chain, Protocol):
+    """A chain whose past can be read; its methods raise as those of `Chain`."""
+
+    def block_number(self) -> int:
+        """Number of the latest block."""
+
+    def events(self, address: Address, first: int, last: int) -> Sequence[Event]:
+        """What a contract logged in the blocks ``first..last``, in its order."""
+
+    def transaction(self, digest: bytes) -> Transaction:
+        """A transaction, as an event names it."""
 
 
 def calldata_floor(data: bytes) -> Gas:

@@ -13,8 +13,10 @@ from typing import Any, Final
 from verifiable.chain.protocol import (
     TRANSACTION_GAS_CAP,
     Deployed,
+    Event,
     Log,
     Sent,
+    Transaction,
     calldata_floor,
 )
 from verifiable.chain.revert import OutOfGasError, RevertedError
@@ -25,6 +27,9 @@ from verifiable.types import Address, Gas
 
 GAS_MARGIN: Final = 1.25
 """What is added to a node's estimate: storage may have changed by the time it is mined."""
+
+EVENT_BLOCKS: Final = 5_000
+"""Blocks that a node is asked about at once: public ones refuse more than about 10,000."""
 
 _ANSWER_LIMIT: Final = 4 * 1024 * 1024
 
@@ -172,6 +177,37 @@ class RpcChain:
             block=_number(receipt.get("blockNumber"), "blockNumber"),
         )
 
+    def block_number(self) -> int:
+        """Number of the latest block."""
+        return _number(self._ask("eth_blockNumber", []), "eth_blockNumber")
+
+    def events(self, address: Address, first: int, last: int) -> Sequence[Event]:
+        """What a contract logged in the blocks ``first..last``, in its order."""
+        found: list[Event] = []
+        for start in range(first, last + 1, EVENT_BLOCKS):
+            end = min(start + EVENT_BLOCKS - 1, last)
+            wanted = {"address": address, "fromBlock": hex(start), "toBlock": hex(end)}
+            entries = self._ask("eth_getLogs", [wanted])
+            if not isinstance(entries, list):
+                raise ChainError(f"eth_getLogs answered {entries!r:.80}")
+            found += (_event(_object(entry, "a log")) for entry in entries)
+        if any(event.log.address != address for event in found):
+            raise ChainError("the node gave logs of another contract")
+        return found
+
+    def transaction(self, digest: bytes) -> Transaction:
+        """A transaction that was mined."""
+        sent = _object(self._ask("eth_getTransactionByHash", [_hex(digest)]), "a transaction")
+        number = _number(sent.get("blockNumber"), "blockNumber")
+        block = _object(self._ask("eth_getBlockByNumber", [hex(number), False]), "its block")
+        to = sent.get("to")
+        return Transaction(
+            sender=_address(sent.get("from"), "the sender"),
+            to=None if to is None else _address(to, "the payee"),
+            data=_bytes(sent.get("input"), "the calldata"),
+            time=_number(block.get("timestamp"), "the block's timestamp"),
+        )
+
     def _transact(
         self, request: dict[str, Any], sender: Address | None, gas: int | None
     ) -> Mapping[str, Any]:
@@ -246,8 +282,7 @@ class RpcChain:
         if _bytes(receipt.get("transactionHash"), "transactionHash") != transaction:
             raise ChainError("the node answered with the receipt of another transaction")
         number = _number(receipt.get("blockNumber"), "blockNumber")
-        head = _number(self._ask("eth_blockNumber", []), "eth_blockNumber")
-        if head < number + self._confirmations - 1:
+        if self.block_number() < number + self._confirmations - 1:
             return False
         block = self._ask("eth_getBlockByNumber", [hex(number), False])
         # After a re-org the block at that height is another: the receipt is stale, wait on.
@@ -317,6 +352,14 @@ def _log(entry: Mapping[str, Any]) -> Log:
         address=_address(entry.get("address"), "a log's address"),
         topics=tuple(_bytes(topic, "a topic") for topic in topics),
         data=_bytes(entry.get("data"), "a log's data"),
+    )
+
+
+def _event(entry: Mapping[str, Any]) -> Event:
+    return Event(
+        log=_log(entry),
+        block=_number(entry.get("blockNumber"), "blockNumber"),
+        transaction=_bytes(entry.get("transactionHash"), "transactionHash"),
     )
 
 

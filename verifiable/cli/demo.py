@@ -1,5 +1,8 @@
 """``verifiable demo``: prove a real image, verify it three ways, and see forgeries refused.
 
+Then the same answer at the optimistic venue (``cli.duel``): a true claim is paid, a forged one
+loses its bond, whether its bytes are served or withheld.
+
 Nothing is precomputed: settings are tuned, keys made and an image and nonces drawn anew each time,
 in a cache of its own that is removed at the end.
 """
@@ -12,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,7 @@ from verifiable.errors import InputError, RejectedError, StageFailedError
 if TYPE_CHECKING:
     from verifiable.bundle import Bundle
     from verifiable.chain.bindings import InferenceVerifier
+    from verifiable.cli.duel import Outcome
     from verifiable.crypto.signatures import SigningKey
     from verifiable.expectation import Expectation
     from verifiable.receipt import Receipt
@@ -168,10 +172,12 @@ def _play(args: argparse.Namespace, console: Console, folder: Path) -> Exit:
     )
     stages.add(gas=sent.gas)
     refusals = _forgeries(bundle, receipt, key, expected, contract)
+    disputes = stages.run("dispute three claims", lambda: _disputes(model, image, folder, console))
     if args.keep is None:
         console.tell("(--keep FOLDER keeps bundle, image and receipt)")
     logits = next(iter(checked.outputs.values())).ravel()
-    _report(console, stages, refusals, int(np.argmax(logits)), int(samples.labels[index]))
+    answer, label = int(np.argmax(logits)), int(samples.labels[index])
+    _report(console, stages, refusals, disputes, answer, label)
     return Exit.DONE
 
 
@@ -281,13 +287,31 @@ def _refused(attempt: Callable[[], object]) -> str:
     raise StageFailedError("a forgery was accepted: do not trust this build")
 
 
+def _disputes(
+    model: bytes, image: Mapping[str, Any], folder: Path, console: Console
+) -> "list[Outcome]":
+    """Play the same answer at the other venue; it is our bug if a verdict is wrong."""
+    from verifiable.cli.duel import play
+    from verifiable.frontend.files import parse_model
+    from verifiable.frontend.lower import lower
+
+    disputes = play(*lower(parse_model(model)), image, folder, console.tell)
+    if [outcome.verdict for outcome in disputes] != ["final", "refuted", "refuted"]:
+        raise StageFailedError("a dispute ended wrongly: do not trust this build")
+    return disputes
+
+
 def _report(
     console: Console,
     stages: _Stages,
     refusals: list[Mapping[str, str]],
+    disputes: "list[Outcome]",
     answer: int,
     label: int,
 ) -> None:
+    from verifiable.cli.duel import HEADINGS
+    from verifiable.cli.duel import rows as rows_of
+
     rows = [
         (row["stage"], row["seconds"], f"{row['bytes']:,}" if "bytes" in row else "",
          f"{row['gas']:,}" if "gas" in row else "")
@@ -298,8 +322,12 @@ def _report(
         "",
         *table(tuple(refusals[0]), [tuple(refusal.values()) for refusal in refusals]),
         "",
+        *table(HEADINGS, rows_of(disputes)),
+        "",
         f"the model answers {answer} (label {label}); the claim was upheld three times,",
         "and three forgeries were refused by all three verifiers.",
+        "bonded instead of proven, the true claim was paid; the forged one lost its bond, in coin,",
+        "to one challenger, who needed more transactions where its bytes were withheld.",
         "insecure development SRS: this proof convinces nobody outside this demo.",
     ]
     value = {
@@ -307,6 +335,7 @@ def _report(
         "label": label,
         "stages": stages.rows,
         "refused": refusals,
+        "disputes": [asdict(outcome) for outcome in disputes],
         "insecure_srs": True,
     }
     console.result("demo", value, lines)

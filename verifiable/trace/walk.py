@@ -8,7 +8,7 @@ Operands stand before their readers, so all operands of the first tensor that di
 and their openings under the foreign root need no bytes but the siblings near that root.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -52,6 +52,10 @@ class Ask:
     """Of a node or leaf: its level (``crypto.tree``) in the tensor's tree, or the section's."""
     index: int = 0
     """Its number on that level."""
+    siblings: tuple[Sha256, ...] = field(default=(), compare=False, repr=False)
+    """Of a node or leaf: from there up to the root of its tree, padding left out."""
+    above: tuple[Sha256, ...] = field(default=(), compare=False, repr=False)
+    """From its tensor up to the root of the section, likewise."""
 
     def text(self) -> str:
         """One line for people."""
@@ -142,6 +146,7 @@ class _Descent:
     own: Tree
     section: Section
     position: int | None
+    above: tuple[Sha256, ...] = ()
 
 
 _Choice = Callable[[int, int, Digests, Digests], int]
@@ -257,7 +262,8 @@ class Walk:
             if node != own.node(level, index):
                 ask = Ask(
                     tag=Tag.NODE, digest=node, levels=down, section=descent.section,
-                    position=descent.position, level=level, index=index,
+                    position=descent.position, level=level, index=index, siblings=_upwards(parts),
+                    above=descent.above,
                 )  # fmt: skip
                 below = read_nodes(self._object(ask), down)
                 down = height(len(below))
@@ -267,13 +273,16 @@ class Walk:
             index = choose(level, first, below, mine)
             parts.append(_siblings(own, level, first, below, index))
             node = Sha256(below[index - first].tobytes())
-        return _Landing(index, node, tuple(x for part in reversed(parts) for x in part))
+        return _Landing(index, node, _upwards(parts))
 
     def _in_tensor(
         self, index: Index, slot: Slot, above: _Landing, served: Sections
     ) -> FirstDifference:
         own, kind = self.own.tree(index), self.own.graph.instructions[index].type
-        ask = Ask(tag=Tag.TENSOR, digest=above.digest, section=slot.section, position=slot.position)
+        ask = Ask(
+            tag=Tag.TENSOR, digest=above.digest, section=slot.section, position=slot.position,
+            above=above.siblings,
+        )  # fmt: skip
         try:
             foreign, root = read_tensor(self._object(ask))
         except EncodingError as e:
@@ -282,10 +291,11 @@ class Walk:
             raise MalformedError(ask, f"it is of a tensor {foreign}, wanted {kind}")
         if not kind.size:
             raise MalformedError(ask, f"{kind} has no elements, but it has a tree")
-        landing = self._descend(_Descent(root, own, slot.section, slot.position), _first_other)
+        descent = _Descent(root, own, slot.section, slot.position, above.siblings)
+        landing = self._descend(descent, _first_other)
         ask = Ask(
             tag=Tag.LEAF, digest=landing.digest, section=slot.section, position=slot.position,
-            index=landing.index,
+            index=landing.index, siblings=landing.siblings, above=above.siblings,
         )  # fmt: skip
         leaf, data = own.leaf_number(landing.index), read_leaf(self._object(ask))
         held = layout(kind).elements(leaf)
@@ -307,6 +317,11 @@ class Walk:
         landing = self._descend(self._section(served, slot.section), towards)
         check_root(landing.digest, self.own.trace.roots[index], f"instruction {index}")
         return opening_at(served, slot, part, landing.siblings)
+
+
+def _upwards(parts: Sequence[tuple[Sha256, ...]]) -> tuple[Sha256, ...]:
+    """Siblings from the lowest up, from those that each question on the way down gave."""
+    return tuple(sibling for part in reversed(parts) for sibling in part)
 
 
 def _first_other(_: int, first: int, below: Digests, mine: Digests) -> int:

@@ -39,8 +39,7 @@ abstract contract RowStep is StepBase {
     }
 
     /// @inheritdoc StepBase
-    /// @custom:reverts As `differs`; NoPieces if the rows cannot be cut, PartialsLength if there
-    /// is another number of results than of pieces.
+    /// @custom:reverts As `differs`; NoPieces if the rows cannot be cut.
     function combines(
         Statement calldata statement,
         StepProof calldata proof,
@@ -51,11 +50,14 @@ abstract contract RowStep is StepBase {
         for (uint256 i = 0; i < job.operands.length; ++i) {
             Openings.checkEmpty(proof.operands[i]);
         }
-        return _combine(job, partials, _pieces(job, partials).leaves) == committed;
+        uint256 count = _cut(job).leaves;
+        if (partials.length != count * _partialBytes(job)) return false;
+        return _combine(job, partials, count) == committed;
     }
 
     /// @inheritdoc StepBase
-    /// @custom:reverts As `combines`, and NoSuchPiece if there is no such piece.
+    /// @custom:reverts As `combines`; PartialsLength if there is another number of results than of
+    /// pieces, and NoSuchPiece if there is no such piece.
     function pieceDiffers(
         Statement calldata statement,
         StepProof calldata proof,
@@ -64,7 +66,9 @@ abstract contract RowStep is StepBase {
     ) external view override returns (bool) {
         Job memory job = _job(proof, _instruction(statement, proof));
         Openings.checkEmpty(proof.result);
-        Plan memory plan = _pieces(job, partials);
+        Plan memory plan = _cut(job);
+        uint256 wanted = plan.leaves * _partialBytes(job);
+        if (partials.length != wanted) revert PartialsLength(partials.length, wanted);
         if (piece >= plan.leaves) revert NoSuchPiece(piece, plan.leaves);
         uint256 start = piece * plan.leaf;
         uint256 count = piece + 1 == plan.leaves ? job.length - start : plan.leaf;
@@ -148,20 +152,14 @@ abstract contract RowStep is StepBase {
         return _fold(job, pointers, count);
     }
 
-    // How a row is cut, once it is known that the partial results are as many as its pieces.
-    function _pieces(Job memory job, bytes calldata partials)
-        private
-        pure
-        returns (Plan memory plan)
-    {
+    // How a row is cut into pieces.
+    function _cut(Job memory job) private pure returns (Plan memory plan) {
         plan = Layout.plan(job.operands[0]);
         bool inOrder = job.fold == RowFold.SUM && job.ins.dtype == Descriptor.F32;
         bool chunksAreLeaves = job.chunk * 4 == Layout.LEAF_BYTES;
         if (!plan.rowsAreTrees || plan.leaves == 0 || (inOrder && !chunksAreLeaves)) {
             revert NoPieces();
         }
-        uint256 wanted = plan.leaves * _partialBytes(job);
-        if (partials.length != wanted) revert PartialsLength(partials.length, wanted);
     }
 
     function _combine(Job memory job, bytes memory partials, uint256 count)
