@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings  # noqa: TID251 (the one place that sets profiles)
+from hypothesis import HealthCheck, Phase, settings  # noqa: TID251 (the one place that sets profiles)
 from run_folder import locked, open_run, run_folder
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip
 settings.register_profile("nightly", max_examples=20_000, deadline=None, print_blob=True)
+# For planted bugs: that an example fails is all there is to know.
+settings.register_profile(
+    "mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 

@@ -1,56 +1,21 @@
 """Running the command line: in this process, or as a child."""
 
-import contextlib
-import io
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from cli_calls import Run, called
 from documents import KEY
 from zk_material import PYTHON, bundle, calibration, case, environment, input_file, model, scratch
-
-from verifiable.cli.main import main
 
 
 @pytest.fixture(autouse=True)
 def signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """A signing key in the environment, as a provider would have it."""
     monkeypatch.setenv("VERIFIABLE_PRIVATE_KEY", "0x" + KEY.secret.hex())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """How a run of the command line ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON object on stdout."""
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> Any:
-        """The last JSON line on stderr."""
-        return json.loads(self.err.splitlines()[-1])
-
-
-def called(*words: object) -> Run:
-    """Run in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = main([str(word) for word in words])
-        except SystemExit as e:  # --help and --version end so
-            status = int(e.code or 0)
-    return Run(status=status, out=out.getvalue(), err=err.getvalue())
 
 
 def spawned(
@@ -108,3 +73,6 @@ def expectation_file(folder: Path, kind: str = "public", **changes: object) -> P
     path = folder / "expectation.json"
     path.write_text(json.dumps(expectation(kind, **changes)))
     return path
+
+
+__all__ = ["Run", "called"]

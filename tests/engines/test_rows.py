@@ -85,6 +85,21 @@ def test_of_differences_near_every_bound_of_the_exponential() -> None:
         assert_same(blocks.case_of(softmax_of(np.ascontiguousarray(x)), seed=1))
 
 
+@pytest.mark.parametrize("width", [1, 7, 32, 45, 300])
+def test_of_rows_of_one_sign(width: int) -> None:
+    # Bits of floats order as integers do, but the other way round below 0.
+    x = np.random.default_rng(width).standard_normal((1, 7, width)).astype(np.float32)
+    one = np.abs(x) + np.float32(0.5)
+    one[0, 1] = 0
+    one[0, 2, ::2] = 0
+    one[0, 3, 1::3] = np.inf
+    one[0, 4, ::5] = np.nan
+    one[0, 5, 2:] = 1e-45
+    for rows in (one, -one, np.copysign(one, x)):
+        rows[np.isnan(rows)] = np.nan
+        assert_same(blocks.case_of(softmax_of(rows), seed=1))
+
+
 def test_of_a_causal_mask() -> None:
     x = np.random.default_rng(3).standard_normal((1, 40, 40)).astype(np.float32)
     for hidden in (-np.inf, np.float32(-1e9), np.finfo(np.float32).min):

@@ -178,22 +178,11 @@ struct Ends {
     bool has_nan;
 };
 
-// Of -0 and +0 either may be an end; of a row with a NaN there are none.
-Ends ends_of(const float* x, i64 width) {
-    Side low, high;
-    for (int v = 0; v < VECTORS; ++v) {
-        low.v[v] = splat(INFINITE);
-        high.v[v] = splat(-INFINITE);
-    }
-    Ints unordered = Ints{};
-    auto take = [&](const float* from) {
-        for (int v = 0; v < VECTORS; ++v) {
-            Floats at = load(from + v * LANES);
-            unordered |= at != at;
-            low.v[v] = at < low.v[v] ? at : low.v[v];
-            high.v[v] = at > high.v[v] ? at : high.v[v];
-        }
-    };
+typedef std::uint32_t Unsigned __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+// Calls `take` with all of a row, a Side at a time; the last is filled up with a copy of an element.
+template <class Take>
+void each_side(const float* x, i64 width, Take take) {
     i64 i = 0;
     for (; i + SIDE <= width; i += SIDE) take(x + i);
     if (i < width) {
@@ -202,17 +191,62 @@ Ends ends_of(const float* x, i64 width) {
         std::memcpy(tail, x + i, (width - i) * sizeof(float));
         take(tail);
     }
-    Ends found{INFINITE, -INFINITE, false};
-    for (int v = 1; v < VECTORS; ++v) {
-        low.v[0] = low.v[v] < low.v[0] ? low.v[v] : low.v[0];
-        high.v[0] = high.v[v] > high.v[0] ? high.v[v] : high.v[0];
-    }
-    for (int l = 0; l < LANES; ++l) {
-        found.least = std::min(found.least, low.v[0][l]);
-        found.most = std::max(found.most, high.v[0][l]);
-        found.has_nan |= unordered[l] != 0;
-    }
+}
+
+// Of a row without a NaN.
+Ends ends_of_numbers(const float* x, i64 width) {
+    Side low, high;
+    for (int v = 0; v < VECTORS; ++v) low.v[v] = high.v[v] = splat(*x);
+    each_side(x, width, [&](const float* from) {
+        for (int v = 0; v < VECTORS; ++v) {
+            Floats at = load(from + v * LANES);
+            low.v[v] = at < low.v[v] ? at : low.v[v];
+            high.v[v] = at > high.v[v] ? at : high.v[v];
+        }
+    });
+    Ends found{*x, *x, false};
+    for (int v = 0; v < VECTORS; ++v)
+        for (int l = 0; l < LANES; ++l) {
+            found.least = std::min(found.least, low.v[v][l]);
+            found.most = std::max(found.most, high.v[v][l]);
+        }
     return found;
+}
+
+// Of -0 and +0 either may be an end; of a row with a NaN there are none.
+//
+// Bits of floats are looked at as integers, which is faster and finds NaNs as well, since they lie
+// beyond the infinities. With a sign, the largest are the bits of the largest float or NaN above 0;
+// without, those of the least float or NaN below 0.
+Ends ends_of(const float* x, i64 width) {
+    if (!width) return {INFINITE, -INFINITE, false};
+    Ints above[VECTORS];
+    Unsigned below[VECTORS];
+    for (int v = 0; v < VECTORS; ++v) {
+        above[v] = (Ints)splat(*x);
+        below[v] = (Unsigned)above[v];
+    }
+    each_side(x, width, [&](const float* from) {
+        for (int v = 0; v < VECTORS; ++v) {
+            const Ints at = (Ints)load(from + v * LANES);
+            above[v] = at > above[v] ? at : above[v];
+            below[v] = (Unsigned)at > below[v] ? (Unsigned)at : below[v];
+        }
+    });
+    for (int v = 1; v < VECTORS; ++v) {
+        above[0] = above[v] > above[0] ? above[v] : above[0];
+        below[0] = below[v] > below[0] ? below[v] : below[0];
+    }
+    std::int32_t most = above[0][0];
+    std::uint32_t least = below[0][0];
+    for (int l = 1; l < LANES; ++l) {
+        most = std::max<std::int32_t>(most, above[0][l]);
+        least = std::max<std::uint32_t>(least, below[0][l]);
+    }
+    if (most > 0x7f800000 || least > 0xff800000u) return {0.0f, 0.0f, true};
+    // All above 0, or all below.
+    if (most < 0 || least < 0x80000000u) return ends_of_numbers(x, width);
+    return {canon_float((int)least), canon_float(most), false};
 }
 
 // canon_exp_f32 of what is not above 0 and no NaN; see canon_exp_below_zero. `NORMAL`: nor below

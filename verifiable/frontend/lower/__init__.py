@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-from verifiable.frontend.lower.lowering import Lowered, Refusal, lower, lower_model
+from verifiable.frontend.lower.lowering import Lowered, lower, lower_model
+from verifiable.frontend.lower.refusal import Refusal
 
 FAMILIES = (
     "activations", "attention", "conv", "cut", "einsum", "elementwise", "index", "loss", "matmul",

@@ -17,7 +17,7 @@ from verifiable.errors import GraphError, ModelError, UnsupportedError
 from verifiable.frontend.facts import dtype_name
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.node import ELEMENTS, LOWERINGS, NEVER, node_of
-from verifiable.graph.budget import BUDGET, too_dear
+from verifiable.frontend.lower.refusal import Refusal, too_dear_operators
 from verifiable.graph.ir import Array, Graph, Index, TensorType
 from verifiable.graph.passes import with_fused_maps
 
@@ -28,16 +28,6 @@ _MALFORMED: Final = (
 )  # fmt: skip
 _DEEPEST: Final = 32
 """Nesting of functions and branches."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """One operator that could not be lowered."""
-
-    op: str
-    label: str
-    what: str
-    hint: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +118,7 @@ def lower_model(
         return Lowered(graph=None, weights={}, refusals=tuple(walk.refusals), operators=operators)
     finished, weights = builder.finish(found)
     fused, moved = with_fused_maps(finished)
-    if dear := _too_dear(fused):
+    if dear := too_dear_operators(fused):
         return Lowered(graph=None, weights={}, refusals=dear, operators=operators)
     return Lowered(
         graph=fused,
@@ -136,22 +126,6 @@ def lower_model(
         refusals=(),
         operators=operators,
     )
-
-
-def _too_dear(graph: Graph) -> tuple[Refusal, ...]:
-    """Refusals of what nobody could dispute in one transaction."""
-    found = {}
-    for index, gas in too_dear(graph):
-        regions = (r for r in graph.regions if r.start <= index < r.stop)
-        label = next((r.label for r in regions), f"instruction {index}")
-        found[label] = Refusal(
-            op=label.split()[0],
-            label=label,
-            what=f"{label}: one element of {graph.instructions[index].type} takes {gas:,} gas to"
-            f" dispute, and a transaction may take {BUDGET:,}",
-            hint="fold a long axis in several steps",
-        )
-    return tuple(found.values())
 
 
 def _uses_default(model: onnx.ModelProto) -> bool:
