@@ -9,10 +9,19 @@ from typing import Any
 from graph_zoo import Case
 from trace_runs import flipped, tensors_of
 
+from verifiable.crypto import merkle
 from verifiable.dispute.step import Statement, StepProof, TensorOpening, statement_of
 from verifiable.engines.protocol import Runner
-from verifiable.graph.commitment import model_root, open_instruction
-from verifiable.graph.ir import Array, Const, Graph, Index, Input
+from verifiable.graph.commitment import (
+    InstructionOpening,
+    Slot,
+    instruction_leaf,
+    model_root,
+    open_instruction,
+    trace_slots,
+)
+from verifiable.graph.encoding import descriptor
+from verifiable.graph.ir import Array, Const, Graph, Index, Input, operands
 from verifiable.graph.tensors import Opening, open_leaf, seal, tensor_root
 from verifiable.trace.commit import Trace, sections
 from verifiable.trace.opening import TraceOpening, open_trace_leaf, open_trace_row
@@ -63,6 +72,33 @@ def disputable(run: Run, seed: int, count: int = 2) -> Iterator[tuple[Index, int
             yield Index(i), rng.choice(ends)
             for _ in range(count - 1):
                 yield Index(i), rng.randrange(ins.type.size)
+
+
+def remodelled(
+    run: Run, proof: StepProof, index: Index, slot: Slot | None = None, said: bytes | None = None
+) -> tuple[Statement, StepProof]:
+    """The same, had the model another slot for an instruction, or said something else of it."""
+    pairs = zip(trace_slots(run.graph), run.graph.instructions, strict=True)
+    told = [(slot, descriptor(ins)) for slot, ins in pairs]
+    told[index] = (slot or told[index][0], told[index][1] if said is None else said)
+    leaves = [instruction_leaf(*one) for one in told]
+
+    def moved(opening: TensorOpening, place: Index) -> TensorOpening:
+        # An operand's path ends where it meets the result's.
+        siblings = merkle.path(merkle.rows_of(leaves), place)[: len(opening.instruction.siblings)]
+        slot, data = told[place]
+        instruction = InstructionOpening(slot=slot, descriptor=data, siblings=siblings)
+        return replace(opening, instruction=instruction)
+
+    header = replace(proof.header, tree=merkle.tree_root(leaves))
+    read = zip(proof.operands, operands(run.graph.instructions[proof.instruction]), strict=False)
+    changed = replace(
+        proof,
+        header=header,
+        result=moved(proof.result, proof.instruction),
+        operands=tuple(moved(opening, place) for opening, place in read),
+    )
+    return replace(statement_of(run.trace), model=header.root), changed
 
 
 def with_tree(run: Run, tree: Sha256) -> Statement:

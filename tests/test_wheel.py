@@ -203,7 +203,8 @@ print(json.dumps({{"sizes": sizes, "schemas": sorted(schemas), "k1": k1, "source
     found = json.loads(installed.python(script))
     assert found["k1"] == K1_DIGEST
     assert set(found["schemas"]) == {
-        f"urn:verifiable:schema:{name}:1" for name in ("claim", "dispute", "expectation", "lock", "receipt")
+        f"urn:verifiable:schema:{name}:1"
+        for name in ("claim", "dispute", "expectation", "lock", "receipt")
     }
     for name, size in found["sizes"].items():
         contract = name.partition("/")[2]

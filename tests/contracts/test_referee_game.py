@@ -39,11 +39,14 @@ from verifiable.dispute.clocks import Standing, read
 from verifiable.dispute.errors import IllegalMoveError
 from verifiable.dispute.moves import (
     CommitTrace,
+    DemandPartials,
     Finalize,
     OpenChallenge,
     Post,
     Refute,
+    RefutePiece,
     Reveal,
+    RevealPartials,
     Timeout,
 )
 from verifiable.dispute.state import Challenge, Reason, Status
@@ -238,6 +241,24 @@ def test_g2_a_reveal_must_hash_to_the_node(game: Game) -> None:
     other = replace(demand, claim_id=ClaimId(BODY))
     game.refuses(Reveal(demand=other, data=data), PROPOSER, "ClaimNotOpen")
     game.must(Reveal(demand=demand, data=data), PROPOSER)
+
+
+def test_g2_partial_results_are_the_proposers_own_and_must_combine(game: Game) -> None:
+    job, claim = in_dispute(game)
+    asking = DemandPartials(
+        claim_id=claim, challenge=game.challenge(claim, ALICE), job=job, proof=verdict_proof(4)
+    )
+    game.must(asking, ALICE)
+    told = RevealPartials(claim_id=claim, job=job, proof=asking.proof, partials=bytes(8))
+    piece = RefutePiece(claim_id=claim, job=job, proof=asking.proof, partials=bytes(8), piece=1)
+    for stranger in (ALICE, STRANGER):
+        game.refuses(told, stranger, "NotProposer")
+    game.refuses(replace(told, partials=bytes(7)), PROPOSER, "PartialsMismatch")
+    game.refuses(piece, ALICE, "PartialsMismatch")
+    game.must(told, PROPOSER)
+    game.refuses(replace(piece, partials=bytes(7) + b"\1"), ALICE, "PartialsMismatch")
+    game.refuses(replace(piece, piece=0), ALICE, "NotDifferent")
+    game.must(piece, ALICE)
 
 
 def test_g3_a_demand_names_the_state_that_it_answers(game: Game) -> None:

@@ -67,6 +67,8 @@ def test_m1_nothing_is_held_when_all_is_over(game: Game) -> None:
     job, claim, _ = asked(game)
     numbers = [game.challenge(claim, who) for who in (ALICE, BOB, CAROL)]
     game.must(demand_top(game, job, claim, numbers[1]), BOB)
+    # He has not paid for it, so nothing of it is his.
+    game.must(demand_top(game, job, claim, numbers[2]), CAROL)
     game.must(Refute(claim_id=claim, job=job, proof=WRONG), STRANGER)
     for number in numbers[1:]:
         game.must(Collect(claim_id=claim, challenge=number), STRANGER)
@@ -250,6 +252,11 @@ def test_bonds_that_are_not_there_are_not_taken(game: Game) -> None:
     _, claim = in_dispute(game)
     poor = account(99)
     game.refuses(OpenChallenge(claim_id=claim), poor, "NotAllowed")
+    # Another contract may still reserve of him.
+    referee = game.addresses["Referee"]
+    game.send("StakeVault", "allow", referee, False, sender=CAROL)
+    game.state = replace(game.state, vault=game.state.vault.allow(CAROL, referee, allowed=False))
+    game.refuses(OpenChallenge(claim_id=claim), CAROL, "NotAllowed")
     game.send("StakeVault", "withdraw", BOB, 10**6 - B + 1, sender=ALICE)
     game.withdrawn += 10**6 - B + 1
     vault = game.state.vault.withdraw(ALICE, 10**6 - B + 1)

@@ -9,19 +9,32 @@ import pytest
 from costly import costly
 from graph_zoo import LONG, Case, cases
 from hypothesis import strategies as st
-from step_cases import chosen, copied, folded, joined, multiplied, padded, run_on
+from step_cases import chosen, copied, counted, folded, joined, multiplied, padded, run_on
 from step_lab import GAS, artifacts, lab
-from step_runs import Run, about_what_is_given, disputable, honest, marred, showing, with_tree
+from step_runs import (
+    Run,
+    about_what_is_given,
+    disputable,
+    honest,
+    marred,
+    remodelled,
+    showing,
+    with_tree,
+)
 
 from verifiable.chain.abi import encode_call, encode_constructor
 from verifiable.chain.revert import OutOfGasError, RevertedError
 from verifiable.chain.step_values import proof_value, statement_value
+from verifiable.crypto.eip712 import uint_word
+from verifiable.crypto.hashing import keccak256
 from verifiable.crypto.merkle import Tag, tagged
 from verifiable.dispute.prove import partials_of, prove_combination, prove_piece, prove_step
 from verifiable.dispute.step import Statement, StepProof, check_step, statement_of
 from verifiable.errors import ChainError, EncodingError, OpeningRejectedError
-from verifiable.graph.ir import Index, Reduce
-from verifiable.graph.vocabulary import DType, Fold
+from verifiable.graph.commitment import Section, Slot
+from verifiable.graph.encoding import descriptor
+from verifiable.graph.ir import Index, Map, Program, Reduce, Step, TensorType
+from verifiable.graph.vocabulary import DType, Fold, Scalar
 from verifiable.types import Sha256
 
 pytestmark = pytest.mark.evm
@@ -151,9 +164,10 @@ def test_partial_results_are_as_many_as_the_pieces() -> None:
     what = run.graph, run.weights, run, Index(2), 3
     statement, partials = statement_of(run.trace), partials_of(*what)
     whole, piece, step = prove_combination(*what), prove_piece(*what, 1), prove_step(*what)
+    # No revert: the referee asks with none, to learn that an element has pieces at all.
+    for others in (b"", partials + b"\0", partials[:-4]):
+        assert not lab().combines(statement, whole, others)
     calls: list[Callable[[], bool]] = [
-        lambda: lab().combines(statement, whole, partials + b"\0"),
-        lambda: lab().combines(statement, whole, partials[:-4]),
         lambda: lab().combines(statement, step, partials),
         lambda: lab().piece_differs(statement, piece, partials[:-1], 1),
         lambda: lab().piece_differs(statement, piece, partials, 0),
@@ -221,3 +235,34 @@ def test_the_router_wants_contracts_behind_it() -> None:
     nobody = ["0x" + "11" * 20] * 4
     with pytest.raises(RevertedError):
         lab().chain.deploy(steps.bytecode + encode_constructor(steps.abi, nobody))
+
+
+def test_s7_only_a_const_stands_in_the_model() -> None:
+    """Of a Const the root follows the shape; behind an Input's a caller could write one."""
+    run = copied(4)
+    whole = prove(run, 1)
+    bare = replace(whole, operands=(replace(whole.operands[0], above=()),))
+    statement, proof = remodelled(run, bare, Index(0), Slot(Section.MODEL, 77))
+    data = lab().data("differs", statement_value(statement), proof_value(proof))
+    start = data.index(uint_word(Section.MODEL) + uint_word(77))
+    text = proof.operands[0].instruction.descriptor
+    far = data[: start + 64] + uint_word(len(data) - start) + data[start + 96 :]
+    with pytest.raises(RevertedError) as e:
+        lab().chain.call(
+            lab().steps, far + uint_word(len(text)) + text + run.trace.roots[0], gas=GAS
+        )
+    assert e.value.data[:4] == keccak256(b"NoSuchTensor(uint256,uint256)")[:4]
+
+
+def test_a_program_reads_only_what_it_has_written() -> None:
+    x = TensorType(DType.I32, (4,))
+    negated = Program(steps=(Step(Scalar.NEG, (0,)),))
+    run = run_on([counted(4)], Map(type=x, operands=(Index(0),), program=negated))
+    proof, text = prove(run, 1), descriptor(run.graph.instructions[1])
+    assert verdict(*remodelled(run, proof, Index(1), said=text)) is False
+    # Of the one step's four registers the first; 0 is the operand, 1 what it writes.
+    for register in (1, 2, 255):
+        said = text[:-4] + bytes([register]) + text[-3:]
+        with pytest.raises(RevertedError) as e:
+            lab().differs(*remodelled(run, proof, Index(1), said=said))
+        assert e.value.data == keccak256(b"ProgramMalformed()")[:4]

@@ -288,6 +288,15 @@ def test_a_walk_goes_on_from_nodes_and_tensors_alone_and_never_stays() -> None:
     assert asked(where, replace(where.on(top, 2, 0), type_header=b"\0\0")) == {"WalkMalformed"}
 
 
+def test_s7_a_walk_stays_below_the_node_it_starts_from() -> None:
+    where = site(70)
+    top = must(asked(where, where.walk(1, 6, 0)))
+    inside = where.on(top, 1, 1)
+    must(asked(where, inside))
+    # A node of the tree too, but not one of those below.
+    assert asked(where, replace(inside, index=1 + 32)) == {"WalkMalformed"}
+
+
 def test_c7_nothing_that_is_committed_is_computed_with_floats() -> None:
     """Bits that floats would not tell apart are told apart."""
     where = site(70)

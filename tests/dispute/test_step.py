@@ -9,7 +9,16 @@ from graph_zoo import LONG, Case, case, cases
 from hypothesis import given
 from hypothesis import strategies as st
 from step_cases import FOLDS, PRODUCTS, chosen, copied, folded, joined, multiplied, padded, run_on
-from step_runs import Run, about_what_is_given, disputable, honest, marred, showing, with_tree
+from step_runs import (
+    Run,
+    about_what_is_given,
+    disputable,
+    honest,
+    marred,
+    remodelled,
+    showing,
+    with_tree,
+)
 from trace_runs import stored
 
 from verifiable.crypto.merkle import Tag, tagged
@@ -23,6 +32,7 @@ from verifiable.dispute.step import (
     statement_of,
 )
 from verifiable.errors import EncodingError, OpeningRejectedError
+from verifiable.graph.commitment import Section, Slot
 from verifiable.graph.ir import Dot, Index, Reduce, operands
 from verifiable.graph.vocabulary import DType, Fold
 
@@ -126,6 +136,16 @@ def test_an_element_beyond_the_tensor_is_none() -> None:
     with pytest.raises(OpeningRejectedError, match="no element 900"):
         prove(run, Index(1), 900)
     assert refuses(run, replace(prove(run, Index(1), 899), element=900))
+
+
+def test_s7_a_const_stands_in_the_model_alone() -> None:
+    run = chosen()
+    for section in (Section.INPUT, Section.BODY, Section.OUTPUT):
+        said = remodelled(run, prove(run, Index(2), 0), Index(1), Slot(section, 0))
+        with pytest.raises(OpeningRejectedError, match="stands in the model"):
+            check_step(*said)
+    whole = remodelled(run, prove(run, Index(2), 0), Index(1), Slot(Section.MODEL, 0))
+    assert not check_step(*whole).differs
 
 
 def test_a_leaf_of_64_bytes_is_no_node() -> None:

@@ -75,7 +75,7 @@ def plots_of(notebook: Any) -> int:
 
 
 def test_the_promised_notebooks_exist() -> None:
-    assert [source.stem for source in SOURCES] == ["01_quickstart", "02_prove"]
+    assert [source.stem for source in SOURCES] == ["01_quickstart", "02_prove", "03_dispute"]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -124,5 +124,16 @@ def test_the_quickstart_runs_and_leaves_nothing_behind(own_scratch: Path) -> Non
 def test_the_notebook_on_costs_runs_from_the_root_too(own_scratch: Path) -> None:
     notebook = executed("02_prove", ROOT)
     assert plots_of(notebook) == 3
+    assert warned(notebook) == []
+    assert left_in(own_scratch) == []
+
+
+@pytest.mark.evm
+def test_the_notebook_on_disputes_runs_and_leaves_nothing_behind(own_scratch: Path) -> None:
+    notebook = executed("03_dispute", FOLDER)
+    text = text_of(notebook)
+    assert text.count("Refute") == 2
+    assert text.count("refused: ") == 1
+    assert plots_of(notebook) == 1
     assert warned(notebook) == []
     assert left_in(own_scratch) == []

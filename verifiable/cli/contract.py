@@ -1,16 +1,17 @@
-"""``verifiable contract``: emit, deploy or query verifier contracts."""
+"""``verifiable contract``: emit, deploy or query contracts; open jobs."""
 
 import argparse
 from pathlib import Path
 
-from verifiable.cli import common
+from verifiable.cli import common, market
+from verifiable.cli.court import add_node_arguments
 from verifiable.cli.exits import Exit
 from verifiable.cli.output import Console, table
 from verifiable.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the three actions of this verb."""
+    """Declare the actions of this verb."""
     actions = parser.add_subparsers(required=True, metavar="action", dest="action")
 
     emit = actions.add_parser("emit", help="write a Foundry-ready folder for a bundle")
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     deploy = actions.add_parser("deploy", help="deploy an emitted folder; spends money")
     deploy.add_argument("folder", type=Path)
-    _add_node(deploy)
+    add_node_arguments(deploy)
     deploy.add_argument("--keystore", type=Path, help="encrypted key file of the sender")
     deploy.add_argument("--no-adapters", action="store_true", help="leave the ERC adapters out")
     deploy.add_argument("--allow-insecure-srs", action="store_true")
@@ -34,9 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     info = actions.add_parser("info", help="ask a deployed verifier what it pins")
     info.add_argument("address")
-    _add_node(info)
+    add_node_arguments(info)
     info.set_defaults(act=_info)
-    for action in (emit, deploy, info):
+
+    venue = actions.add_parser(
+        "deploy-venue", help="create a referee and all that it calls; spends money"
+    )
+    market.add_deploy_venue_arguments(venue)
+    venue.set_defaults(act=market.deploy)
+
+    job = actions.add_parser("open-job", help="open a job at a referee; spends money")
+    market.add_open_job_arguments(job)
+    job.set_defaults(act=market.open_job)
+    for action in (emit, deploy, info, venue, job):
         common.add_output_arguments(action, default=argparse.SUPPRESS)
 
 
@@ -44,11 +55,6 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     """Do the chosen action."""
     args.act(args, console)
     return Exit.DONE
-
-
-def _add_node(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rpc", required=True, metavar="URL", help="node to ask")
-    parser.add_argument("--chain-id", type=int, help="id the node must have")
 
 
 def _emit(args: argparse.Namespace, console: Console) -> None:

@@ -14,14 +14,19 @@ from verifiable.errors import InputError, StorageError, VerifiableError
 from verifiable.storage import reason_of
 
 VERBS = {
-    "plan": "predict what proving a model would cost, before anything is built",
+    "plan": "say what a venue would cost for a model, before anything is built",
     "compile": "make a bundle: canonical graph, circuits, keys and a LOCK",
     "run": "run a bundle's model, bit for bit, and write the claim that it makes",
     "prove": "prove one run of a bundle's model and sign a receipt",
-    "verify": "check a receipt offline against what you expect",
-    "replay": "run a claim again: it stands, or the first step that is wrong",
+    "verify": "check a receipt against what you expect, offline or with the chain",
+    "replay": "run a claim, or play a dispute, again: it stands, or what is wrong",
+    "serve": "give out stored traces by digest, for whoever disputes",
+    "post": "run a job's model and bond the claim that it gave this output",
+    "watch": "run the claims at a referee again, and challenge what is false",
+    "challenge": "dispute one claim to its end, if it is false",
+    "defend": "follow your own claims until they are paid",
     "inspect": "say what a file is and what it claims; nothing is verified",
-    "contract": "emit, deploy or query verifier contracts",
+    "contract": "emit, deploy or query contracts; open jobs",
     "demo": "prove a real image, verify it three ways, and see forgeries refused",
     "doctor": "say what this machine can make and check",
 }

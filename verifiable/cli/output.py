@@ -35,13 +35,14 @@ class Console:
         """
         self.clear()
         if self.as_json:
-            print(json.dumps({"schema": f"verifiable/{schema}/1"} | dict(value), sort_keys=True))
+            tagged = {"schema": f"verifiable/{schema}/1"} | dict(value)
+            # Verbs that never end have several results, and whoever reads them waits for each.
+            print(json.dumps(tagged, sort_keys=True), flush=True)
             return
         if not lines:
             width = max(map(len, value))
             lines = [f"{key:<{width}}  {_plain(entry)}" for key, entry in value.items()]
-        for line in lines:
-            print(line)
+        print("\n".join(lines), flush=True)
 
     def tell(self, message: str) -> None:
         """Write a line meant for a person; left out with ``--quiet`` or ``--json``."""

@@ -1,18 +1,25 @@
-"""``verifiable replay``: run a claim again and say whether it stands, or where it is wrong."""
+"""``verifiable replay``: run a claim again, or play the record of a dispute again."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from verifiable.cli import common
 from verifiable.cli.exits import Exit
 from verifiable.cli.output import Console
+from verifiable.errors import EncodingError, InputError
+
+if TYPE_CHECKING:
+    from verifiable.dispute.record import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    parser.add_argument("claim", type=Path, help="claim made by `run`")
-    parser.add_argument("bundle", type=Path, help="bundle of the model, from a source you trust")
-    parser.add_argument("input", type=Path, help="input tensors of the job")
+    parser.add_argument("claim", type=Path, help="claim made by `run`, or record of a dispute")
+    parser.add_argument(
+        "bundle", type=Path, nargs="?", help="bundle of the claim's model, from a source you trust"
+    )
+    parser.add_argument("input", type=Path, nargs="?", help="input tensors of the job")
     parser.add_argument(
         "--trace", type=Path, metavar="DIR", help="the provider's trace: names what is wrong in it"
     )
@@ -20,13 +27,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> Exit:
-    """Re-execute and compare.
+    """Re-execute and compare; of a dispute, play its moves again.
 
     0. The bundle's files are those of its LOCK, and its graph is the one the claim names.
     1. The input is the one the claim names.
     2. The outputs, computed again, have the root that the claim names.
     3. With a trace: each tensor, computed again, has the root that the trace says.
+
+    A record of a dispute stands if its moves lead to its verdict, whatever that is.
     """
+    document = common.read_bytes(args.claim)
+    if _is_record(document):
+        if args.bundle is not None or args.trace is not None:
+            raise InputError(
+                "a dispute's record is replayed without bundle, input and trace",
+                hint="it holds all that the referee saw",
+            )
+        return _replay_record(document, console)
+    if args.input is None:
+        raise InputError("to run a claim again takes its bundle and its input")
+    return _replay_claim(args, document, console)
+
+
+def _replay_claim(args: argparse.Namespace, document: bytes, console: Console) -> Exit:
     from verifiable.bundle import open_bundle
     from verifiable.canon import bind_inputs, open_canon
     from verifiable.claim import claim_id, parse_canon_claim
@@ -34,7 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     from verifiable.trace.store import open_trace
     from verifiable.verdict import Upheld, adjudicate
 
-    claim = parse_canon_claim(common.read_bytes(args.claim))
+    claim = parse_canon_claim(document)
     canon = open_canon(open_bundle(args.bundle, "verify"))
     inputs = bind_inputs(canon.graph, read_arrays(args.input))
     runner = common.engine_of(args, console).prepare(canon.graph, canon.weights)
@@ -48,3 +71,50 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
         value |= verdict.to_json()
     console.result("verdict", value)
     return Exit.DONE if upheld else Exit.REFUTED
+
+
+def _is_record(document: bytes) -> bool:
+    from verifiable.crypto.hashing import parse_json
+    from verifiable.dispute.record import SCHEMA
+
+    try:
+        value = parse_json(document, what="document")
+    except EncodingError:
+        return False
+    return isinstance(value, dict) and value.get("schema") == SCHEMA
+
+
+def _replay_record(document: bytes, console: Console) -> Exit:
+    from verifiable.dispute.errors import IllegalMoveError
+    from verifiable.dispute.record import parse_record, replay
+    from verifiable.errors import StatementRejectedError
+
+    record = parse_record(document)
+    try:
+        replay(record)
+    except (IllegalMoveError, EncodingError) as e:
+        raise StatementRejectedError(
+            f"no referee took these moves: {e}", hint="the record was changed, or made up"
+        ) from e
+    console.result("dispute", _result(record))
+    return Exit.DONE
+
+
+def _result(record: "Record") -> dict[str, Any]:
+    from collections import Counter
+
+    from verifiable.claim import claim_id
+    from verifiable.dispute.state import Status
+    from verifiable.dispute.terms import NOBODY
+
+    verdict = record.verdict
+    value: dict[str, Any] = {
+        "claim": "0x" + claim_id(record.claim).hex(),
+        "verdict": verdict.status.name.lower(),
+        "moves": dict(Counter(type(played.move).__name__ for played in record.moves)),
+    }
+    if verdict.status is Status.REFUTED:
+        value |= {"reason": verdict.reason.name.lower(), "instruction": verdict.instruction}
+        value |= {"element": verdict.element}
+        value |= {} if verdict.by == NOBODY else {"by": verdict.by}
+    return value
