@@ -254,6 +254,15 @@ def test_s7_only_a_const_stands_in_the_model() -> None:
     assert e.value.data[:4] == keccak256(b"NoSuchTensor(uint256,uint256)")[:4]
 
 
+@pytest.mark.parametrize("run", [copied(4), chosen(), joined(), folded(Fold.SUM, DType.F32, 3, 1)])
+def test_an_instruction_is_as_long_as_it_says(run: Run) -> None:
+    last = Index(len(run.graph.instructions) - 1)
+    proof, text = prove(run, 0), descriptor(run.graph.instructions[last])
+    assert verdict(*remodelled(run, proof, last, said=text)) is False
+    for said in (text + b"\0", text + text, text[:-1], text[:4], text[:3], b""):
+        assert verdict(*remodelled(run, proof, last, said=said)) is None
+
+
 def test_a_program_reads_only_what_it_has_written() -> None:
     x = TensorType(DType.I32, (4,))
     negated = Program(steps=(Step(Scalar.NEG, (0,)),))
@@ -266,3 +275,5 @@ def test_a_program_reads_only_what_it_has_written() -> None:
         with pytest.raises(RevertedError) as e:
             lab().differs(*remodelled(run, proof, Index(1), said=said))
         assert e.value.data == keccak256(b"ProgramMalformed()")[:4]
+        with pytest.raises(EncodingError, match="step 0 of the program"):
+            check_step(*remodelled(run, proof, Index(1), said=said))

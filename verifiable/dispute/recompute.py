@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from verifiable.errors import OpeningRejectedError
+from verifiable.errors import EncodingError, OpeningRejectedError
 from verifiable.graph.check import broadcast_shape
 from verifiable.graph.ir import (
     Array,
@@ -35,7 +35,7 @@ from verifiable.graph.ir import (
     View,
 )
 from verifiable.graph.layout import LEAF_BYTES, big_endian, from_big_endian, layout
-from verifiable.graph.vocabulary import DType, Fold
+from verifiable.graph.vocabulary import DType, Fold, scalar_result
 from verifiable.ops import evaluate
 
 Types = Sequence[TensorType]
@@ -221,12 +221,29 @@ def _result(instruction: Instruction, types: Types, data: Sequence[bytes]) -> by
         tiny: Instruction = replace(instruction, type=TensorType(dtype, (1, 1, 1)))
         arrays = [array.reshape(1, 1, -1) for array in arrays]
     elif isinstance(instruction, Map):
+        _check_program(instruction, types)
         tiny = replace(instruction, type=TensorType(dtype, ()))
         arrays = [array.reshape(()) for array in arrays]
     else:
         assert isinstance(instruction, Reduce)
         tiny = replace(instruction, type=TensorType(dtype, ()))
     return bytes(big_endian(evaluate(tiny, arrays)))
+
+
+def _check_program(instruction: Map, types: Types) -> None:
+    """Refuse a program that no checked graph has: a model root may be that of anything."""
+    program = instruction.program
+    dtypes = [*(kind.dtype for kind in types), *(literal.dtype for literal in program.literals)]
+    for number, step in enumerate(program.steps):
+        known = all(r < len(dtypes) for r in step.registers)
+        gives = (
+            scalar_result(step.function, tuple(dtypes[r] for r in step.registers))
+            if known
+            else None
+        )
+        if gives is None:
+            raise EncodingError(f"step {number} of the program is none: {step}")
+        dtypes.append(gives)
 
 
 def _elements(data: bytes, dtype: DType) -> Array:
