@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from anvil import Anvil, start
 from compiled import compiled as compile_once
+from scalar_signatures import signatures
 
 from verifiable.chain.abi import Abi, decode_result, encode_call
 from verifiable.chain.embedded import EmbeddedChain
 from verifiable.graph.ir import Array
-from verifiable.graph.vocabulary import SIGNATURES, DType, Scalar, scalar_result
+from verifiable.graph.vocabulary import DType, Scalar
 from verifiable.ops.scalar import apply
 from verifiable.solidity.artifacts import sources
 from verifiable.solidity.standard import Artifact, EvmVersion, Settings
@@ -85,20 +86,7 @@ class Case:
         return f"{self.function.name.lower()}-{self.dtypes[-1].word}"
 
 
-def _cases() -> tuple[Case, ...]:
-    found = []
-    for function, signature in SIGNATURES.items():
-        for dtype in DType:
-            dtypes = (dtype,) * signature.arity
-            if function is Scalar.SELECT:
-                dtypes = (DType.BOOL, dtype, dtype)
-            gives = scalar_result(function, dtypes)
-            if gives is not None:
-                found.append(Case(function, dtypes, gives))
-    return tuple(found)
-
-
-CASES = _cases()
+CASES = tuple(Case(*signature) for signature in signatures())
 """Every function on every dtype that canon/1 defines it for."""
 ARITHMETIC = tuple(
     case

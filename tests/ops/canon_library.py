@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkout import ROOT
+from scalar_signatures import signatures
 
 from verifiable.graph.ir import Array
-from verifiable.graph.vocabulary import SIGNATURES, DType, Scalar, scalar_result
+from verifiable.graph.vocabulary import DType, Scalar
 
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno")
 C_TYPES = {
@@ -70,16 +71,7 @@ class Case:
 
 @cache
 def cases() -> tuple[Case, ...]:
-    found = []
-    for function, signature in SIGNATURES.items():
-        for dtype in DType:
-            dtypes = (dtype,) * signature.arity
-            if function is Scalar.SELECT:
-                dtypes = (DType.BOOL, dtype, dtype)
-            gives = scalar_result(function, dtypes)
-            if gives is not None:
-                found.append(Case(function, dtypes, gives))
-    return tuple(found)
+    return tuple(Case(*signature) for signature in signatures())
 
 
 def source() -> str:
