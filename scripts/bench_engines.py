@@ -27,6 +27,8 @@ from verifiable.frontend.lower import lower
 from verifiable.trace.commit import commit, input_root, output_root
 
 LEAST_RUNS: Final = 5
+PAUSE: Final = 0.1
+"""Seconds between two measurements."""
 MODELS: Final = {
     "gpt2-prefill-128": "gpt2",
     "gpt2-prefill-512": "gpt2_512",
@@ -40,12 +42,16 @@ OPERATORS: Final = ("softmax", "layernorm", "gelu")
 def interleaved(
     first: Callable[[], object], second: Callable[[], object], runs: int
 ) -> tuple[float, float]:
-    """Median wall seconds of two things, run in turns so that both see the same machine."""
+    """Median wall seconds of two things, run in turns so that both see the same machine.
+
+    A pause and a run that is not measured go before each: the threads of onnxruntime look for
+    more work for some 20 ms after a run, and would take a core from whatever came next.
+    """
     times: tuple[list[float], list[float]] = ([], [])
-    first()
-    second()
     for _ in range(max(runs, LEAST_RUNS)):
         for work, taken in zip((first, second), times, strict=True):
+            time.sleep(PAUSE)
+            work()
             started = time.perf_counter()
             work()
             taken.append(time.perf_counter() - started)

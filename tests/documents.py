@@ -1,17 +1,24 @@
 """Claims, expectations and receipts for the tests of documents."""
 
+import base64
+import json
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
 from verifiable.claim import CanonClaim, CanonSubject, Claim, EzklPart, EzklSubject, Header
 from verifiable.crypto.address import ZERO_ADDRESS, checksum_address
+from verifiable.crypto.dsse import encode_envelope, seal
 from verifiable.crypto.felt import MODULUS
+from verifiable.crypto.hashing import canonical_json
 from verifiable.crypto.merkle import tree_root
 from verifiable.crypto.signatures import SigningKey
 from verifiable.expectation import Expected, ExpectedBond, ExpectedPart, RefereePolicy
-from verifiable.receipt import Bond
+from verifiable.receipt import PAYLOAD_TYPE, Bond
 from verifiable.types import Bytes32, Felt, Sha256
+
+Whole = TypeVar("Whole", Claim, CanonClaim, Bond)
 
 KEY = SigningKey(bytes(31) + b"\x07")
 STRANGER = SigningKey(bytes(31) + b"\x08")
@@ -70,6 +77,22 @@ BOND = Bond(
     policy=POLICY,
     outputs=OUTPUTS,
 )
+
+
+def statement_of(document: bytes) -> Any:
+    """The in-toto Statement inside of a receipt, free to be changed."""
+    return json.loads(base64.b64decode(json.loads(document)["payload"]))
+
+
+def resealed(value: object, key: SigningKey = KEY) -> bytes:
+    """The receipt of a provider who signs whatever it likes."""
+    return encode_envelope(seal(PAYLOAD_TYPE, canonical_json(value), key))
+
+
+def altered(whole: Whole, part: str, **fields: Any) -> Whole:
+    """A copy of `whole` of which one part has other fields."""
+    parts: dict[str, Any] = {part: replace(getattr(whole, part), **fields)}
+    return replace(whole, **parts)
 
 
 def expected_bond_of(claim: CanonClaim, policy: RefereePolicy | None = POLICY) -> ExpectedBond:

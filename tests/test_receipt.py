@@ -1,6 +1,5 @@
 """Receipts: one encoding, two signatures, and the caller's word against the provider's."""
 
-import base64
 import dataclasses
 import hashlib
 import json
@@ -17,8 +16,11 @@ from documents import (
     PROOFS,
     STRANGER,
     VERSIONS,
+    altered,
     expected_of,
     json_values,
+    resealed,
+    statement_of,
     subjects,
 )
 from hypothesis import given
@@ -28,7 +30,7 @@ from verifiable.claim import Claim, EzklSubject, claim_id
 from verifiable.crypto.address import checksum_address
 from verifiable.crypto.dsse import encode_envelope, seal
 from verifiable.crypto.hashing import canonical_json
-from verifiable.crypto.signatures import ORDER, SigningKey
+from verifiable.crypto.signatures import ORDER
 from verifiable.errors import (
     EncodingError,
     InputError,
@@ -51,26 +53,6 @@ from verifiable.types import Felt
 RECEIPT = build_receipt(CLAIM, PROOFS, VERSIONS, KEY)
 DATA = encode_receipt(RECEIPT)
 EXPECTED = expected_of(CLAIM)
-
-
-def statement() -> Any:
-    """The in-toto Statement inside of `DATA`, free to be changed."""
-    return json.loads(base64.b64decode(json.loads(DATA)["payload"]))
-
-
-def resealed(value: object, key: SigningKey = KEY) -> bytes:
-    """The receipt of a provider who signs whatever it likes."""
-    return encode_envelope(seal(PAYLOAD_TYPE, canonical_json(value), key))
-
-
-def with_header(**changes: object) -> Claim:
-    fields: dict[str, Any] = dict(changes)
-    return dataclasses.replace(CLAIM, header=dataclasses.replace(CLAIM.header, **fields))
-
-
-def with_subject(**changes: object) -> Claim:
-    fields: dict[str, Any] = dict(changes)
-    return dataclasses.replace(CLAIM, subject=dataclasses.replace(CLAIM.subject, **fields))
 
 
 @costly(subjects, st.lists(st.binary(max_size=40), min_size=2, max_size=2))
@@ -96,14 +78,17 @@ def test_the_document_is_an_in_toto_statement_in_a_dsse_envelope() -> None:
     envelope = json.loads(DATA)
     assert envelope["payloadType"] == "application/vnd.in-toto+json"
     assert envelope["signatures"][0]["keyid"] == KEY.address
-    assert statement()["_type"] == "https://in-toto.io/Statement/v1"
-    assert statement()["subject"][0] == {"name": "model.onnx", "digest": {"sha256": "6d" * 32}}
-    assert [s["name"] for s in statement()["subject"][1:4]] == [
+    assert statement_of(DATA)["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement_of(DATA)["subject"][0] == {
+        "name": "model.onnx",
+        "digest": {"sha256": "6d" * 32},
+    }
+    assert [s["name"] for s in statement_of(DATA)["subject"][1:4]] == [
         "parts/0/onnx",
         "parts/0/settings",
         "parts/0/vk",
     ]
-    assert statement()["predicate"]["signature"] == "0x" + KEY.sign(claim_id(CLAIM)).hex()
+    assert statement_of(DATA)["predicate"]["signature"] == "0x" + KEY.sign(claim_id(CLAIM)).hex()
 
 
 @given(st.integers(0, len(DATA) - 1), st.integers(1, 255))
@@ -154,11 +139,11 @@ def test_a_receipt_built_by_hand_without_a_proof_for_a_part_is_refused() -> None
 
 def test_a_stranger_cannot_seal_a_providers_claim() -> None:
     with pytest.raises(EncodingError, match="keyid is not the claim's provider"):
-        check_document(resealed(statement(), STRANGER), EXPECTED, now=NOW)
+        check_document(resealed(statement_of(DATA), STRANGER), EXPECTED, now=NOW)
 
 
 def test_a_strangers_receipt_is_not_the_providers() -> None:
-    claim = with_header(provider=STRANGER.address)
+    claim = altered(CLAIM, "header", provider=STRANGER.address)
     receipt = build_receipt(claim, PROOFS, VERSIONS, STRANGER)
     check_document(receipt, expected_of(claim), now=NOW)
     with pytest.raises(SignatureRejectedError, match="wanted"):
@@ -174,8 +159,10 @@ def test_the_envelope_and_the_claim_are_both_signed_by_the_provider() -> None:
 
 
 def test_a_claim_signed_for_another_claim_is_rejected() -> None:
-    value = statement()
-    value["predicate"]["signature"] = "0x" + KEY.sign(claim_id(with_header(chain_id=1))).hex()
+    value = statement_of(DATA)
+    value["predicate"]["signature"] = (
+        "0x" + KEY.sign(claim_id(altered(CLAIM, "header", chain_id=1))).hex()
+    )
     with pytest.raises(SignatureRejectedError, match="the claim's signature"):
         check_document(resealed(value), EXPECTED, now=NOW)
 
@@ -185,7 +172,7 @@ def test_the_malleable_twin_of_either_signature_is_refused() -> None:
         s = ORDER - int.from_bytes(signature[32:64], "big")
         return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
 
-    value = statement()
+    value = statement_of(DATA)
     value["predicate"]["signature"] = "0x" + twin(RECEIPT.signature).hex()
     with pytest.raises(EncodingError, match="malleable"):
         parse_receipt(resealed(value))
@@ -199,15 +186,18 @@ def test_the_malleable_twin_of_either_signature_is_refused() -> None:
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
-        (with_header(job_id=b"J" * 32), "job id is"),
-        (with_header(nonce=b"N" * 32), "nonce is"),
-        (with_header(chain_id=1), "chain id is 1, wanted 31337"),
-        (with_header(verifier=checksum_address(b"V" * 20)), "verifier is"),
-        (with_header(semantics="ezkl/22.0.0"), "semantics is ezkl/22.0.0"),
-        (with_header(expiry=NOW - 1), "expired at"),
-        (with_subject(model=b"M" * 32), "model digest is"),
-        (with_subject(parts=CLAIM.subject.parts[:1]), "number of parts is 1, wanted 2"),
-        (with_subject(parts=CLAIM.subject.parts[::-1]), "part 0: ONNX digest"),
+        (altered(CLAIM, "header", job_id=b"J" * 32), "job id is"),
+        (altered(CLAIM, "header", nonce=b"N" * 32), "nonce is"),
+        (altered(CLAIM, "header", chain_id=1), "chain id is 1, wanted 31337"),
+        (altered(CLAIM, "header", verifier=checksum_address(b"V" * 20)), "verifier is"),
+        (altered(CLAIM, "header", semantics="ezkl/22.0.0"), "semantics is ezkl/22.0.0"),
+        (altered(CLAIM, "header", expiry=NOW - 1), "expired at"),
+        (altered(CLAIM, "subject", model=b"M" * 32), "model digest is"),
+        (
+            altered(CLAIM, "subject", parts=CLAIM.subject.parts[:1]),
+            "number of parts is 1, wanted 2",
+        ),
+        (altered(CLAIM, "subject", parts=CLAIM.subject.parts[::-1]), "part 0: ONNX digest"),
     ],
 )
 def test_a_receipt_of_another_job_chain_contract_or_model_is_rejected(
@@ -222,7 +212,7 @@ def test_a_receipt_of_another_job_chain_contract_or_model_is_rejected(
 def test_a_part_of_another_circuit_is_rejected(name: str) -> None:
     first, second = CLAIM.subject.parts
     fields: dict[str, Any] = {name: b"x" * 32}
-    claim = with_subject(parts=(first, dataclasses.replace(second, **fields)))
+    claim = altered(CLAIM, "subject", parts=(first, dataclasses.replace(second, **fields)))
     with pytest.raises(StatementRejectedError, match=r"part 1: .* digest is"):
         check_document(build_receipt(claim, PROOFS, VERSIONS, KEY), EXPECTED, now=NOW)
 
@@ -238,7 +228,9 @@ def test_an_instance_the_caller_knows_cannot_be_another(at: int) -> None:
     first, second = CLAIM.subject.parts
     instances = list(first.instances)
     instances[at] = Felt(77)
-    claim = with_subject(parts=(dataclasses.replace(first, instances=tuple(instances)), second))
+    claim = altered(
+        CLAIM, "subject", parts=(dataclasses.replace(first, instances=tuple(instances)), second)
+    )
     receipt = build_receipt(claim, PROOFS, VERSIONS, KEY)
     with pytest.raises(StatementRejectedError, match=f"part 0: instance {at} is 0x4d, wanted"):
         check_document(receipt, EXPECTED, now=NOW)
@@ -247,7 +239,9 @@ def test_an_instance_the_caller_knows_cannot_be_another(at: int) -> None:
 def test_an_instance_the_caller_leaves_open_is_learnt() -> None:
     first, second = CLAIM.subject.parts
     instances = (*first.instances[:2], Felt(77))
-    claim = with_subject(parts=(dataclasses.replace(first, instances=instances), second))
+    claim = altered(
+        CLAIM, "subject", parts=(dataclasses.replace(first, instances=instances), second)
+    )
     found = check_document(build_receipt(claim, PROOFS, VERSIONS, KEY), EXPECTED, now=NOW)
     assert found.subject.parts[0].instances == instances
 
@@ -258,13 +252,15 @@ def test_the_number_of_instances_is_the_callers(
 ) -> None:
     first, second = CLAIM.subject.parts
     changed = dataclasses.replace(first, instances=change(first.instances))
-    receipt = build_receipt(with_subject(parts=(changed, second)), PROOFS, VERSIONS, KEY)
+    receipt = build_receipt(
+        altered(CLAIM, "subject", parts=(changed, second)), PROOFS, VERSIONS, KEY
+    )
     with pytest.raises(StatementRejectedError, match="number of instances"):
         check_document(receipt, EXPECTED, now=NOW)
 
 
 def test_an_insecure_srs_is_refused_unless_the_caller_allows_it() -> None:
-    claim = with_subject(insecure_srs=True)
+    claim = altered(CLAIM, "subject", insecure_srs=True)
     receipt = build_receipt(claim, PROOFS, VERSIONS, KEY)
     with pytest.raises(InsecureSrsError, match="can prove anything") as e:
         check_document(receipt, expected_of(claim), now=NOW)
@@ -274,7 +270,7 @@ def test_an_insecure_srs_is_refused_unless_the_caller_allows_it() -> None:
 
 
 def test_a_provider_cannot_hide_or_invent_an_insecure_srs() -> None:
-    insecure = with_subject(insecure_srs=True)
+    insecure = altered(CLAIM, "subject", insecure_srs=True)
     hiding = build_receipt(CLAIM, PROOFS, VERSIONS, KEY)
     with pytest.raises(InsecureSrsError):
         check_document(hiding, expected_of(insecure), now=NOW)
@@ -343,14 +339,14 @@ def number_version(value: Any) -> None:
 def test_a_document_that_contradicts_itself_is_refused_though_signed(
     change: Callable[[Any], None], message: str
 ) -> None:
-    value = statement()
+    value = statement_of(DATA)
     change(value)
     with pytest.raises(EncodingError, match=message):
         parse_receipt(resealed(value))
 
 
 def test_a_payload_in_another_form_is_refused_though_signed() -> None:
-    loose = json.dumps(statement()).encode()
+    loose = json.dumps(statement_of(DATA)).encode()
     with pytest.raises(EncodingError, match="canonical"):
         parse_receipt(encode_envelope(seal(PAYLOAD_TYPE, loose, KEY)))
 
@@ -358,7 +354,7 @@ def test_a_payload_in_another_form_is_refused_though_signed() -> None:
 @costly(st.sampled_from(["_type", "subject", "predicateType", "predicate"]), json_values)
 def test_arbitrary_statements_never_give_a_traceback(name: str, value: object) -> None:
     with pytest.raises(EncodingError):
-        parse_receipt(resealed(statement() | {name: value}))
+        parse_receipt(resealed(statement_of(DATA) | {name: value}))
 
 
 @costly(
@@ -366,7 +362,7 @@ def test_arbitrary_statements_never_give_a_traceback(name: str, value: object) -
     json_values,
 )
 def test_arbitrary_predicates_never_give_a_traceback(name: str, value: object) -> None:
-    changed = statement()
+    changed = statement_of(DATA)
     changed["predicate"][name] = value
     with suppress(VerifiableError):
         check_document(resealed(changed), EXPECTED, now=NOW)

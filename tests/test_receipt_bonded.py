@@ -1,6 +1,5 @@
 """Receipts of bonded claims: one encoding, two signatures, and what the caller knows."""
 
-import base64
 import dataclasses
 import json
 from collections.abc import Callable
@@ -20,11 +19,14 @@ from documents import (
     PROOFS,
     STRANGER,
     VERSIONS,
+    altered,
     bonds,
     canon_claims,
     expected_bond_of,
     expected_of,
     json_values,
+    resealed,
+    statement_of,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ from verifiable.claim import CanonClaim, claim_id
 from verifiable.crypto.address import checksum_address
 from verifiable.crypto.dsse import encode_envelope, seal
 from verifiable.crypto.hashing import canonical_json
-from verifiable.crypto.signatures import ORDER, SigningKey
+from verifiable.crypto.signatures import ORDER
 from verifiable.dispute.terms import Policy
 from verifiable.errors import (
     EncodingError,
@@ -63,36 +65,13 @@ DATA = encode_bonded_receipt(RECEIPT)
 EXPECTED = expected_bond_of(CANON_CLAIM)
 
 
-def statement() -> Any:
-    """The in-toto Statement inside of `DATA`, free to be changed."""
-    return json.loads(base64.b64decode(json.loads(DATA)["payload"]))
-
-
-def resealed(value: object, key: SigningKey = KEY) -> bytes:
-    """The receipt of a provider who signs whatever it likes."""
-    return encode_envelope(seal(PAYLOAD_TYPE, canonical_json(value), key))
-
-
-def with_header(**changes: object) -> CanonClaim:
-    fields: dict[str, Any] = dict(changes)
-    header = dataclasses.replace(CANON_CLAIM.header, **fields)
-    return dataclasses.replace(CANON_CLAIM, header=header)
-
-
-def with_subject(**changes: object) -> CanonClaim:
-    fields: dict[str, Any] = dict(changes)
-    subject = dataclasses.replace(CANON_CLAIM.subject, **fields)
-    return dataclasses.replace(CANON_CLAIM, subject=subject)
-
-
 def with_bond(**changes: object) -> Bond:
     fields: dict[str, Any] = dict(changes)
     return dataclasses.replace(BOND, **fields)
 
 
 def with_policy(**changes: object) -> Bond:
-    fields: dict[str, Any] = dict(changes)
-    return with_bond(policy=dataclasses.replace(POLICY, **fields))
+    return altered(BOND, "policy", **changes)
 
 
 @costly(canon_claims, bonds)
@@ -108,11 +87,11 @@ def test_receipts_are_read_back_and_hold(claim: CanonClaim, bond: Bond) -> None:
 
 
 def test_the_document_is_an_in_toto_statement_that_says_where_the_claim_is_bonded() -> None:
-    envelope, predicate = json.loads(DATA), statement()["predicate"]
+    envelope, predicate = json.loads(DATA), statement_of(DATA)["predicate"]
     assert envelope["payloadType"] == "application/vnd.in-toto+json"
     assert envelope["signatures"][0]["keyid"] == KEY.address
-    assert [s["name"] for s in statement()["subject"]] == ["model", "input", "output"]
-    assert statement()["subject"][0]["digest"] == {"sha256": "6d" * 32}
+    assert [s["name"] for s in statement_of(DATA)["subject"]] == ["model", "input", "output"]
+    assert statement_of(DATA)["subject"][0]["digest"] == {"sha256": "6d" * 32}
     assert predicate["signature"] == "0x" + KEY.sign(claim_id(CANON_CLAIM)).hex()
     assert predicate["evidence"] == {
         "system": "optimistic",
@@ -190,11 +169,11 @@ def test_only_the_provider_can_build_its_receipt() -> None:
 
 def test_a_stranger_cannot_seal_a_providers_claim() -> None:
     with pytest.raises(EncodingError, match="keyid is not the claim's provider"):
-        check_bonded_document(resealed(statement(), STRANGER), EXPECTED)
+        check_bonded_document(resealed(statement_of(DATA), STRANGER), EXPECTED)
 
 
 def test_a_strangers_receipt_is_not_the_providers() -> None:
-    claim = with_header(provider=STRANGER.address)
+    claim = altered(CANON_CLAIM, "header", provider=STRANGER.address)
     receipt = build_bonded_receipt(claim, BOND, VERSIONS, STRANGER)
     check_bonded_document(receipt, expected_bond_of(claim))
     with pytest.raises(SignatureRejectedError, match="wanted"):
@@ -210,8 +189,10 @@ def test_the_envelope_and_the_claim_are_both_signed_by_the_provider() -> None:
 
 
 def test_a_signature_of_another_claim_is_rejected_though_the_document_is_sealed() -> None:
-    value = statement()
-    value["predicate"]["signature"] = "0x" + KEY.sign(claim_id(with_header(chain_id=1))).hex()
+    value = statement_of(DATA)
+    value["predicate"]["signature"] = (
+        "0x" + KEY.sign(claim_id(altered(CANON_CLAIM, "header", chain_id=1))).hex()
+    )
     with pytest.raises(SignatureRejectedError, match="the claim's signature"):
         check_bonded_document(resealed(value), EXPECTED)
 
@@ -221,7 +202,7 @@ def test_the_malleable_twin_of_either_signature_is_refused() -> None:
         s = ORDER - int.from_bytes(signature[32:64], "big")
         return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
 
-    value = statement()
+    value = statement_of(DATA)
     value["predicate"]["signature"] = "0x" + twin(RECEIPT.signature).hex()
     with pytest.raises(EncodingError, match="malleable"):
         parse_bonded_receipt(resealed(value))
@@ -233,15 +214,15 @@ def test_the_malleable_twin_of_either_signature_is_refused() -> None:
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
-        (with_header(job_id=b"J" * 32), "job id is"),
-        (with_header(nonce=b"N" * 32), "nonce is"),
-        (with_header(chain_id=1), "chain id is 1, wanted 31337"),
-        (with_header(verifier=checksum_address(b"V" * 20)), "verifier is"),
-        (with_header(semantics="canon/2"), "semantics is canon/2"),
-        (with_header(expiry=NOW - 1), "1 s after it expired"),
-        (with_subject(model=b"M" * 32), "model root is"),
-        (with_subject(input=b"I" * 32), "input root is"),
-        (with_subject(output=b"O" * 32), "output root is"),
+        (altered(CANON_CLAIM, "header", job_id=b"J" * 32), "job id is"),
+        (altered(CANON_CLAIM, "header", nonce=b"N" * 32), "nonce is"),
+        (altered(CANON_CLAIM, "header", chain_id=1), "chain id is 1, wanted 31337"),
+        (altered(CANON_CLAIM, "header", verifier=checksum_address(b"V" * 20)), "verifier is"),
+        (altered(CANON_CLAIM, "header", semantics="canon/2"), "semantics is canon/2"),
+        (altered(CANON_CLAIM, "header", expiry=NOW - 1), "1 s after it expired"),
+        (altered(CANON_CLAIM, "subject", model=b"M" * 32), "model root is"),
+        (altered(CANON_CLAIM, "subject", input=b"I" * 32), "input root is"),
+        (altered(CANON_CLAIM, "subject", output=b"O" * 32), "output root is"),
     ],
 )
 def test_a_receipt_of_another_job_chain_referee_or_run_is_rejected(
@@ -255,7 +236,9 @@ def test_a_receipt_of_another_job_chain_referee_or_run_is_rejected(
 @pytest.mark.parametrize("name", POLICY_FIELDS)
 def test_a_receipt_that_relies_on_another_policy_is_rejected(name: str) -> None:
     bond = with_policy(**{name: getattr(POLICY, name) + 1})
-    receipt = build_bonded_receipt(with_header(expiry=2**53 - 1), bond, VERSIONS, KEY)
+    receipt = build_bonded_receipt(
+        altered(CANON_CLAIM, "header", expiry=2**53 - 1), bond, VERSIONS, KEY
+    )
     expected = expected_bond_of(receipt.claim)
     with pytest.raises(StatementRejectedError, match=f"policy: {name.replace('_', ' ')} is"):
         check_bonded_document(receipt, expected)
@@ -368,16 +351,16 @@ def other_claim(value: Any) -> None:
 def test_a_document_that_contradicts_itself_is_refused_though_signed(
     change: Callable[[Any], None], message: str
 ) -> None:
-    value = statement()
+    value = statement_of(DATA)
     change(value)
     with pytest.raises(EncodingError, match=message):
         parse_bonded_receipt(resealed(value))
 
 
-@costly(st.sampled_from(paths(statement())), json_values)
+@costly(st.sampled_from(paths(statement_of(DATA))), json_values)
 def test_arbitrary_fields_never_give_a_traceback(path: tuple[str | int, ...], new: object) -> None:
     with suppress(VerifiableError):
-        check_bonded_document(resealed(replaced(statement(), path, new)), EXPECTED)
+        check_bonded_document(resealed(replaced(statement_of(DATA), path, new)), EXPECTED)
 
 
 @costly(st.binary(max_size=80) | json_values.map(canonical_json))
