@@ -114,6 +114,20 @@ def test_a_record_replays_offline_to_its_verdict(record: bytes, tmp_path: Path) 
     assert done.json["verdict"] == "refuted"
     assert (done.json["instruction"], done.json["element"]) == (8, 71)
     assert done.json["by"] == WATCHER.address
+    told = called("--json", "inspect", tmp_path / "record.json")
+    assert told.status == 0, told
+    assert told.json["kind"] == "dispute, not replayed"
+    same = done.json.keys() - {"schema"}
+    assert {name: told.json[name] for name in same} == {name: done.json[name] for name in same}
+
+
+def test_inspect_reads_jobs_and_terms(job: Path, tmp_path: Path) -> None:
+    told = called("--json", "inspect", job).json
+    assert (told["kind"], told["job"]["price"]) == ("job", str(PRICE))
+    path = tmp_path / "policy.json"
+    path.write_bytes(encode_policy(POLICY))
+    told = called("--json", "inspect", path).json
+    assert (told["kind"], told["policy"]["window"]) == ("policy", POLICY.window)
 
 
 def changed(record: bytes, *path: Any, value: Any) -> bytes:

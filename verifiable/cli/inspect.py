@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from verifiable.cli import common
 from verifiable.cli.exits import Exit
@@ -15,10 +15,12 @@ from verifiable.errors import InputError, ModelError, VerifiableError
 if TYPE_CHECKING:
     from verifiable.proofs.locked import LockedCircuits
 
+_KINDS: Final = "bundle, claim, receipt, job, policy, dispute, ONNX model or SRS file"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this verb."""
-    parser.add_argument("file", type=Path, help="bundle, claim, receipt, ONNX model or SRS file")
+    parser.add_argument("file", type=Path, help=_KINDS)
     parser.add_argument(
         "--dim", action="append", default=[], metavar="NAME=SIZE", help="size of a dynamic axis"
     )
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
         case ".srs":
             kinds = (_srs,)
         case _:
-            kinds = (_receipt, _bonded_receipt, _claim, _srs, model)
+            kinds = (_receipt, _bonded_receipt, _claim, _job, _policy, _dispute, _srs, model)
     reasons = []
     for kind in kinds:
         try:
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
             reasons.append(str(e))
         else:
             return Exit.DONE
-    raise InputError(f"`{path}` is no bundle, claim, receipt, ONNX model or SRS file: {reasons[0]}")
+    raise InputError(f"`{path}` is no {_KINDS}: {reasons[0]}")
 
 
 def _bundle(path: Path) -> dict[str, Any]:
@@ -184,6 +186,30 @@ def _claim(path: Path) -> dict[str, Any]:
         "id": "0x" + claim_id(claim).hex(),
         "claim": claim_to_json(claim),
     }
+
+
+def _job(path: Path) -> dict[str, Any]:
+    from verifiable.dispute.coding import to_json
+    from verifiable.dispute.files import parse_job
+
+    return {"kind": "job", "job": to_json(parse_job(path.read_bytes()))}
+
+
+def _policy(path: Path) -> dict[str, Any]:
+    from verifiable.dispute.coding import to_json
+    from verifiable.dispute.files import parse_policy
+
+    return {"kind": "policy", "policy": to_json(parse_policy(path.read_bytes()))}
+
+
+def _dispute(path: Path) -> dict[str, Any]:
+    from verifiable.cli.replay import summary
+    from verifiable.dispute.coding import to_json
+    from verifiable.dispute.record import parse_record
+
+    record = parse_record(path.read_bytes())
+    where = {"deployment": to_json(record.deployment), "job": to_json(record.job)}
+    return {"kind": "dispute, not replayed"} | summary(record) | where
 
 
 def _srs(path: Path) -> dict[str, Any]:

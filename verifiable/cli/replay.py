@@ -96,11 +96,12 @@ def _replay_record(document: bytes, console: Console) -> Exit:
         raise StatementRejectedError(
             f"no referee took these moves: {e}", hint="the record was changed, or made up"
         ) from e
-    console.result("dispute", _result(record))
+    console.result("dispute", summary(record))
     return Exit.DONE
 
 
-def _result(record: "Record") -> dict[str, Any]:
+def summary(record: "Record") -> dict[str, Any]:
+    """What a record says of a dispute; whether its moves lead there is for `replay` to find."""
     from collections import Counter
 
     from verifiable.claim import claim_id
