@@ -40,6 +40,7 @@ from verifiable.graph.ir import (
     Index,
     Input,
     Instruction,
+    Literal,
     Map,
     Program,
     Reduce,
@@ -269,6 +270,21 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
+def copied(x: Index, kind: TensorType) -> View:
+    """A copy of a tensor."""
+    shape = kind.shape
+    return View(
+        type=kind, x=x, offset=0, strides=row_major(shape), low=(0,) * len(shape), high=shape,
+        fill=Literal(kind.dtype, 0),
+    )  # fmt: skip
+
+
+def passed_on(kind: TensorType) -> Graph:
+    """An input, and the output that is a copy of it."""
+    whole = (Input(type=kind), copied(Index(0), kind))
+    return Graph(instructions=whole, inputs=("x",), outputs=(("y", Index(1)),))
+
+
 def span(rng: random.Random, extent: int) -> tuple[int, int]:
     """Part of an axis, perhaps none of it."""
     low, high = sorted(rng.randint(0, extent) for _ in range(2))
@@ -336,11 +352,14 @@ def case(seed: int, *, steps: int = 6, extents: Sequence[int] = SMALL, most: int
     """
     rng = random.Random(seed)
     writer = Writer(rng, extents, most)
-    wanted = [rng.choice(KINDS)(writer) for _ in range(steps)]
-    if not wanted:
-        wanted = [writer.given(TensorType(rng.choice(DTYPES), writer.shape()))]
+    wanted = [rng.choice(KINDS)(writer) for _ in range(max(steps, 1))]
     total = len(writer.instructions)
     chosen = [wanted[-1], *(Index(rng.randrange(total)) for _ in range(rng.randint(0, 3)))]
+    if all(isinstance(writer.instructions[i], Input | Const) for i in chosen):
+        # A graph computes one of its outputs.
+        chosen[0] = Index(total)
+        writer.instructions.append(copied(wanted[-1], writer.instructions[wanted[-1]].type))
+        total += 1
     cuts = sorted({0, total, *(rng.randint(0, total) for _ in range(rng.randint(0, 3)))})
     graph = Graph(
         instructions=tuple(writer.instructions),

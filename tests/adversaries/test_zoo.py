@@ -141,9 +141,12 @@ def test_who_pads_with_something_else_cannot_answer(game: Game) -> None:
     walk = replace(honest.walk(1, 7, 0), node=root)
     game.must(DemandBytes(claim_id=claim, challenge=number, job=job, walk=walk), ALICE)
     demand = target(said, claim, walk)
-    nodes = b"".join(tree.node(1, i) for i in range(36))
+    level, most = 7 - demand.size, 1 << demand.size
+    real = [tree.node(level, i) for i in range(most) if tree.is_node(level, i)]
+    nodes, rest = b"".join(real), bytes((most - len(real)) * 32)
+    assert rest
     game.refuses(Reveal(demand=demand, data=nodes), PROPOSER, "RevealMismatch")
-    game.refuses(Reveal(demand=demand, data=nodes + bytes(28 * 32)), PROPOSER, "RevealLength")
+    game.refuses(Reveal(demand=demand, data=nodes + rest), PROPOSER, "RevealLength")
 
 
 def test_who_burns_clocks_burns_his_own_bond_and_no_one_elses_time(game: Game) -> None:

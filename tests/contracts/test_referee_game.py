@@ -34,6 +34,7 @@ from verifiable.chain.abi import encode_call
 from verifiable.chain.referee_values import call_of, canon_claim_value, job_value
 from verifiable.chain.revert import RevertedError
 from verifiable.claim import claim_id
+from verifiable.crypto.strict import MAX_SAFE_INTEGER
 from verifiable.dispute import errors
 from verifiable.dispute.clocks import Standing, read
 from verifiable.dispute.errors import IllegalMoveError
@@ -141,12 +142,28 @@ def test_s6_a_step_that_shows_nothing_is_no_verdict(game: Game) -> None:
     assert game.state.claim(claim).status is Status.OPEN
 
 
+def test_s7_a_claim_of_an_expiry_that_no_document_holds_is_refused(game: Game) -> None:
+    job = game.job()
+    move = Post(claim=game.claim(job, expiry=MAX_SAFE_INTEGER), job=job)
+    name, (((venue, semantics, key, nonce, expiry, who), subject), *rest) = call_of(move)
+    for beyond in (expiry + 1, 2**64 - 1):
+        late = ((venue, semantics, key, nonce, beyond, who), subject)
+        with pytest.raises(RevertedError) as refused:
+            game.send("Referee", name, late, *rest, sender=PROPOSER)
+        told = refusal(refused.value.data)
+        assert told.names == {"ExpiryTooLarge"}
+        assert told.arguments == (beyond, expiry)
+    game.must(move, PROPOSER)
+
+
 def test_s7_a_move_is_bound_to_the_job_of_its_claim(game: Game) -> None:
     _, claim = in_dispute(game)
     other = game.job(1)
-    game.refuses(Refute(claim_id=claim, job=other, proof=WRONG), BOB, "JobMismatch")
+    game.refuses(Refute(claim_id=claim, job=other, proof=WRONG), BOB, "ClaimMismatch")
     cheaper = replace(other, price=0)
-    game.refuses(Refute(claim_id=claim, job=cheaper, proof=WRONG), BOB, "JobMismatch")
+    game.refuses(Refute(claim_id=claim, job=cheaper, proof=WRONG), BOB, "JobUnknown")
+    number = game.challenge(claim, BOB)
+    game.refuses(demand_top(game, other, claim, number), BOB, "JobMismatch")
 
 
 @pytest.mark.parametrize(

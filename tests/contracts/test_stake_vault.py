@@ -194,6 +194,30 @@ class VaultMachine(RuleBasedStateMachine):
             self.books.unhold(of, by, amount)
             self.books.burnt += amount
 
+    @rule(
+        account=PEOPLE, spender=SPENDERS, first=ANYONE, second=ANYONE,
+        parts=st.tuples(*[AMOUNTS] * 3), back=AMOUNTS,
+    )  # fmt: skip
+    def split(
+        self, account: int, spender: int, first: int, second: int, parts: tuple[int, ...], back: int
+    ) -> None:
+        of, by, one, two = (self.who(i) for i in (account, spender, first, second))
+        # A sum beyond 256 bits is a panic, which names no error of ours.
+        burnt, to_one, to_two = parts = tuple(part if part < MAX else 2**200 for part in parts)
+        back = back if back < MAX else 2**200
+        wrong = ("ZeroAddress", ()) if one == ZERO else self.books.unheld(of, by, sum(parts))
+        if wrong is None and to_two + back:
+            after = Books(held=dict(self.books.held))
+            after.unhold(of, by, sum(parts))
+            wrong = ("ZeroAddress", ()) if two == ZERO else after.unheld(two, by, back)
+        if self.check(wrong, "split", of, burnt, one, to_one, two, to_two, back, sender=by):
+            self.books.unhold(of, by, sum(parts))
+            self.books.burnt += burnt
+            self.books.pay(one, to_one)
+            if to_two + back:
+                self.books.unhold(two, by, back)
+                self.books.pay(two, to_two + back)
+
     @precondition(lambda self: hasattr(self, "books"))
     @invariant()
     def the_vault_holds_what_it_owes_to_the_unit(self) -> None:

@@ -25,7 +25,7 @@ from verifiable.chain.step_values import statement_value
 from verifiable.crypto.merkle import Tag, rows_of, tagged, tree_root
 from verifiable.crypto.tree import over
 from verifiable.dispute.errors import IllegalMoveError
-from verifiable.dispute.terms import LEVELS, Cursor, Demand, Form, Walk, Zone
+from verifiable.dispute.terms import LEVELS, Cursor, Demand, Form, Walk, Zone, levels_shown
 from verifiable.dispute.walk import check_answer, target, tensor_cursor
 from verifiable.errors import EncodingError, OpeningRejectedError
 from verifiable.graph.ir import Const, Index, TensorType
@@ -173,7 +173,7 @@ def test_c6_one_tree_of_each_size_folds_to_the_root_of_merkle(count: int) -> Non
     leaves = [tagged(Tag.LEAF, bytes([i])) for i in range(count)]
     tree = over(rows_of(leaves)[None])
     assert tree.top == tree_root(leaves)
-    size = min(LEVELS, tree.height)
+    size = levels_shown(tree.height)
     at = Cursor(node=tree_root(leaves), zone=1, height=tree.height, index=0, trees=1, leaves=count)
     demand = Demand(claim_id=CLAIM, form=Form.NODES, size=size, at=at)
     width = 1 << (tree.height - size)

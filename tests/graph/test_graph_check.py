@@ -94,7 +94,8 @@ def given_type(kind: TensorType) -> Graph:
     return Graph(instructions=(Input(type=kind),), inputs=("x",), outputs=(("y", Index(0)),))
 
 
-FINE = given_type(t(F32, 2))
+GIVEN = given_type(t(F32, 2))
+FINE = view(t(F32, 2), t(F32, 2))
 A_BIG_STEP = tuple(Step(Scalar.TO_F32, (0,)) for _ in range(65))
 MANY = tuple(Literal(F32, 0) for _ in range(127))
 
@@ -185,9 +186,13 @@ BROKEN: list[tuple[str, str, Graph]] = [
     ("borders", "there is no output", replace(FINE, outputs=())),
     ("borders", "a name occurs twice", replace(FINE, outputs=(("y", Index(0)), ("y", Index(0))))),
     ("borders", "is not Unicode", replace(FINE, inputs=("\ud800",))),
-    ("borders", "output `y` is tensor 1 of 1", replace(FINE, outputs=(("y", Index(1)),))),
-    ("borders", "region R is 0..2 of 1", replace(
-        FINE, regions=(Region(label="R", start=0, stop=2),))),
+    ("borders", "output `y` is tensor 2 of 2", replace(FINE, outputs=(("y", Index(2)),))),
+    ("borders", "no output is computed: all are inputs or constants", GIVEN),
+    ("borders", "no output is computed: all are inputs or constants", replace(
+        GIVEN, instructions=(*GIVEN.instructions, Const(type=t(F32, 2), root=Sha256(bytes(32)))),
+        outputs=(("x", Index(0)), ("y", Index(1))))),
+    ("borders", "region R is 0..3 of 2", replace(
+        FINE, regions=(Region(label="R", start=0, stop=3),))),
 ]  # fmt: skip
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from costly import costly
+from graph_zoo import passed_on
 from hypothesis import strategies as st
 from trace_runs import flipped
 
 from verifiable.engines.reference import Reference
 from verifiable.errors import HostError, InputError, OpeningRejectedError, VerifiableError
-from verifiable.graph.ir import Array, Graph, Index, Input, TensorType
+from verifiable.graph.ir import Array, TensorType
 from verifiable.graph.vocabulary import DType
 from verifiable.serving.client import fetch_leaf, fetch_sections, find_first_difference, walk
 from verifiable.serving.source import UnreachableError
@@ -186,7 +187,7 @@ def test_a_path_comes_before_the_objects() -> None:
 
 def run_of(path: Path, x: Array) -> StoredTrace:
     kind = TensorType(DType.I32, x.shape)
-    graph = Graph(instructions=(Input(type=kind),), inputs=("x",), outputs=(("y", Index(0)),))
+    graph = passed_on(kind)
     return store_run(path, graph, Reference().prepare(graph, {}), {"x": x})[0]
 
 

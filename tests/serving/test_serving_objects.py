@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graph_zoo import LONG, Case, case
+from graph_zoo import LONG, Case, case, passed_on
 from hypothesis import given
 from hypothesis import strategies as st
 from run_folder import run_folder
@@ -25,7 +25,7 @@ from verifiable.crypto.merkle import PADS, Tag
 from verifiable.engines.reference import Reference
 from verifiable.errors import HostError, InputError, OpeningRejectedError, StorageError
 from verifiable.graph.commitment import Section
-from verifiable.graph.ir import Const, Graph, Index, Input, TensorType
+from verifiable.graph.ir import Const, Index, TensorType
 from verifiable.graph.layout import big_endian, layout
 from verifiable.graph.vocabulary import DType
 from verifiable.serving.client import (
@@ -188,7 +188,7 @@ def test_nodes_come_as_deep_as_asked_from_whoever_gives_them(number: int, down: 
 
 
 def lengthy(path: Path, kind: TensorType) -> StoredTrace:
-    graph = Graph(instructions=(Input(type=kind),), inputs=("x",), outputs=(("y", Index(0)),))
+    graph = passed_on(kind)
     x = np.arange(kind.size, dtype=np.int64).astype(kind.dtype.numpy).reshape(kind.shape)
     return store_run(path, graph, Reference().prepare(graph, {}), {"x": x})[0]
 
@@ -214,7 +214,7 @@ def test_long_rows_are_put_together(kind: TensorType, tmp_path: Path) -> None:
 
 def test_leaves_that_are_alike_are_kept_once(tmp_path: Path) -> None:
     kind = TensorType(DType.F32, (1 << 16,))
-    graph = Graph(instructions=(Input(type=kind),), inputs=("x",), outputs=(("y", Index(0)),))
+    graph = passed_on(kind)
     runner = Reference().prepare(graph, {})
     zeros = {"x": np.zeros(kind.shape, np.float32)}
     run = store_run(tmp_path / "trace", graph, runner, zeros)[0]

@@ -34,8 +34,8 @@ class Posted:
     claim_id: ClaimId
     job_id: Bytes32
     claim: CanonClaim | None
-    """None if it holds a number that no document can (``claim.Header``): the referee takes it, so
-    it must be possible to dispute it."""
+    """None if it holds a number that no document can (``claim.Header``), which our referee does not
+    take."""
     window_end: int
     block: int
 

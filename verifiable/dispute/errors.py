@@ -187,6 +187,10 @@ class JobClosedError(IllegalMoveError):
     """The job is paid or cancelled."""
 
 
+class ClaimMismatchError(IllegalMoveError):
+    """Another claim answers the job, or none does."""
+
+
 class DeadlinePassedError(IllegalMoveError):
     """The last second for a claim is over."""
 

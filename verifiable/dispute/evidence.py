@@ -87,7 +87,8 @@ def advance(state: State, move: EvidenceMove, by: Context) -> State:
 
 def _refute(state: State, move: Refute, by: Context) -> State:
     claim = state.open_claim(move.claim_id)
-    statement = statement_of(state, move.claim_id, claim, move.job)
+    # Whether the claim answers the job is asked where the claim falls.
+    statement = _unbound(state, move.claim_id, claim, move.job)
     if not by.judge.differs(statement, move.proof):
         raise NotDifferentError(move.proof.instruction, move.proof.element)
     return money.forfeit(
@@ -101,7 +102,9 @@ def _demand(state: State, move: DemandBytes, by: Context) -> State:
     start = move.walk.start
     if start.form and (start.claim_id != move.claim_id or start.id not in state.answers):
         raise DemandUnknownError(start.id)
-    statement = statement_of(state, move.claim_id, claim, move.job)
+    # On from a node of the claim, within a tree, all is fixed by that node.
+    bound = not start.form or move.walk.crossing is not None
+    statement = (statement_of if bound else _unbound)(state, move.claim_id, claim, move.job)
     return _ask(state, mine, move.challenge, target(statement, move.claim_id, move.walk))
 
 
@@ -198,7 +201,7 @@ def _reveal_partials(state: State, move: RevealPartials, by: Context) -> State:
 
 def _refute_piece(state: State, move: RefutePiece, by: Context) -> State:
     claim = state.open_claim(move.claim_id)
-    statement = statement_of(state, move.claim_id, claim, move.job)
+    statement = _unbound(state, move.claim_id, claim, move.job)
     key = _partials(move.claim_id, move.proof).id
     if state.partials.get(key) != keccak256(move.partials):
         raise PartialsMismatchError(key)
@@ -211,9 +214,15 @@ def _refute_piece(state: State, move: RefutePiece, by: Context) -> State:
 
 def statement_of(state: State, claim_id: ClaimId, claim: Claim, job: Job) -> Statement:
     """What a claim and its committed trace fix."""
+    statement = _unbound(state, claim_id, claim, job)
+    require_job(state, claim_id, job)
+    return statement
+
+
+def _unbound(_: State, claim_id: ClaimId, claim: Claim, job: Job) -> Statement:
+    """The same, of a job that nobody has held against the claim yet."""
     if not claim.committed_at:
         raise TraceMissingError(claim_id)
-    require_job(state, claim_id, job)
     return Statement(model=job.model, input=job.input, body=claim.body, output=claim.output)
 
 

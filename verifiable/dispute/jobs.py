@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Final
 
 from verifiable.dispute.errors import (
+    ClaimMismatchError,
     DeadlineAheadError,
     DeadlinePassedError,
     JobClosedError,
@@ -18,6 +20,8 @@ from verifiable.dispute.errors import (
 from verifiable.dispute.terms import NOBODY, Job, job_id
 from verifiable.dispute.vault import Vault
 from verifiable.types import Address, Bytes32, ClaimId
+
+NO_CLAIM: Final = ClaimId(bytes(32))
 
 
 class JobState(IntEnum):
@@ -76,10 +80,7 @@ class Register:
         IllegalMoveError
             NotReferee, NotProvider, DeadlinePassed, JobUnknown, JobTaken or JobClosed.
         """
-        if referee != job.referee:
-            raise NotRefereeError(referee, job.referee)
-        if job.provider not in (NOBODY, provider):
-            raise NotProviderError(provider, job.provider)
+        _require_parties(job, provider, referee)
         if now > job.deadline:
             raise DeadlinePassedError(job.deadline, now)
         key = self.id_of(job)
@@ -88,11 +89,25 @@ class Register:
         return replace(self, states=states, claims={**self.claims, key: claim_id})
 
     def settle(
-        self, job: Job, provider: Address, vault: Vault, *, upheld: bool
+        self,
+        job: Job,
+        claim_id: ClaimId,
+        provider: Address,
+        referee: Address,
+        vault: Vault,
+        *,
+        upheld: bool,
     ) -> tuple["Register", Vault]:
-        """By the job's referee, whose claim answers it: pay the provider, or open the job again."""
+        """By the job's referee: the claim is final (the provider is paid), or forfeit.
+
+        Raises
+        ------
+        IllegalMoveError
+            NotReferee, NotProvider, JobUnknown, JobClosed or ClaimMismatch.
+        """
+        _require_parties(job, provider, referee)
         key = self.id_of(job)
-        assert self.states[key] is JobState.ASSIGNED
+        self._require_assigned(key, claim_id)
         if upheld:
             after = vault.move(job.requester, provider, self.address, job.price)
             return replace(self, states={**self.states, key: JobState.PAID}), after
@@ -116,6 +131,17 @@ class Register:
         after = vault.release(job.requester, self.address, job.price)
         return replace(self, states={**self.states, key: JobState.CANCELLED}), after
 
+    def _require_assigned(self, key: Bytes32, claim_id: ClaimId) -> None:
+        state = self.states.get(key, JobState.UNKNOWN)
+        if state is JobState.UNKNOWN:
+            raise JobUnknownError(key)
+        if state is JobState.OPEN:
+            raise ClaimMismatchError(key, NO_CLAIM, claim_id)
+        if state is not JobState.ASSIGNED:
+            raise JobClosedError(key)
+        if self.claims[key] != claim_id:
+            raise ClaimMismatchError(key, self.claims[key], claim_id)
+
     def _require_open(self, key: Bytes32) -> None:
         state = self.states.get(key, JobState.UNKNOWN)
         if state is JobState.UNKNOWN:
@@ -124,3 +150,10 @@ class Register:
             raise JobTakenError(key, self.claims[key])
         if state is not JobState.OPEN:
             raise JobClosedError(key)
+
+
+def _require_parties(job: Job, provider: Address, referee: Address) -> None:
+    if referee != job.referee:
+        raise NotRefereeError(referee, job.referee)
+    if job.provider not in (NOBODY, provider):
+        raise NotProviderError(provider, job.provider)

@@ -73,17 +73,27 @@ def forfeit(
     state : State
     claim_id : ClaimId
     job : Job
-        The one that the claim answers.
+        The one that the claim answers; any other is refused here.
     reason : Reason
     sender : Address
         Who refuted it.
     now : int
     cost : int
         What the refutation cost him in gas, 0 for a timeout.
+
+    Raises
+    ------
+    IllegalMoveError
+        As `Register.settle`.
     """
     policy, claim = state.policy, state.claim(claim_id)
     after = replace(claim, status=Status.REFUTED, reason=reason, refuted_at=now)
     state = state.with_claim(claim_id, after)
+    # Refuses a job that the claim does not answer.
+    register, vault = state.register.settle(
+        job, claim_id, claim.proposer, state.referee, state.vault, upheld=False
+    )
+    state = replace(state, register=register, vault=vault)
     burnt = policy.bond * policy.burnt_share // WHOLE
     requester = policy.bond * policy.requester_share // WHOLE
     rest = policy.bond - burnt - requester
@@ -91,9 +101,7 @@ def forfeit(
     state = state.burn(claim.proposer, burnt)
     state = state.move(claim.proposer, job.requester, requester)
     state = state.move(claim.proposer, sender, gas)
-    state = award(state, claim_id, rest - gas)
-    register, vault = state.register.settle(job, claim.proposer, state.vault, upheld=False)
-    return replace(state, register=register, vault=vault)
+    return award(state, claim_id, rest - gas)
 
 
 def award(state: State, claim_id: ClaimId, amount: int) -> State:

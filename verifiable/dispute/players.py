@@ -224,10 +224,10 @@ class Challenger:
         claim, own = view.claim, self.run.trace.sections
         if claim.proposer == self.me or not self.knows(view):
             return False
-        # Of a section without tensors there is nothing to be wrong.
-        _, bodies, outputs = model_header(self.run.graph).tensors
+        # Of a body without tensors there is nothing to be wrong; a checked graph has outputs.
+        _, bodies, _ = model_header(self.run.graph).tensors
         wrong_body = bodies and claim.committed_at and claim.body != own.body
-        return bool(wrong_body or (outputs and claim.output != own.output))
+        return bool(wrong_body or claim.output != own.output)
 
     def _mine(self, view: GameView) -> int | None:
         own = (number for number, c in view.unclosed() if c.challenger == self.me)

@@ -39,7 +39,7 @@ from verifiable.dispute.errors import (
     WindowOpenError,
     ZeroRootError,
 )
-from verifiable.dispute.evidence import Context, Judge, require_job, require_proposer
+from verifiable.dispute.evidence import Context, Judge, require_proposer
 from verifiable.dispute.moves import (
     Collect,
     CommitTrace,
@@ -167,7 +167,6 @@ def _timeout(state: State, move: Timeout, by: Context) -> State:
         raise ClockRunningError(move.claim_id, move.challenge, clocks.left(allowance))
     if standing is Standing.CHALLENGER_OUT:
         return money.lose(state, move.claim_id, move.challenge)
-    require_job(state, move.claim_id, move.job)
     reason = Reason.TRACE_WITHHELD if mine.pending == NO_ID else Reason.BYTES_WITHHELD
     return money.forfeit(state, move.claim_id, move.job, reason, sender=by.sender, now=by.now)
 
@@ -178,9 +177,10 @@ def _finalize(state: State, move: Finalize, by: Context) -> State:
         raise WindowOpenError(claim.window_end, by.now)
     if claim.open:
         raise ChallengesOpenError(claim.open)
-    require_job(state, move.claim_id, move.job)
     state = state.with_claim(move.claim_id, replace(claim, status=Status.FINAL))
-    register, vault = state.register.settle(move.job, claim.proposer, state.vault, upheld=True)
+    register, vault = state.register.settle(
+        move.job, move.claim_id, claim.proposer, state.referee, state.vault, upheld=True
+    )
     return replace(state, register=register, vault=vault).release(claim.proposer, state.policy.bond)
 
 

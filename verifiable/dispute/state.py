@@ -71,14 +71,14 @@ class Challenge:
 
     challenger: Address
     closed: bool = False
+    previous: int = 0
+    """Neighbours among the open challenges of the claim."""
+    next: int = 0
     proposer_used: int = 0
     """Seconds used at `turn_at`, as is the next."""
     challenger_used: int = 0
     turn_at: int
     """When the challenge was opened, or made its last demand."""
-    previous: int = 0
-    """Neighbours among the open challenges of the claim."""
-    next: int = 0
     demands: int = 0
     prepaid: int = 0
     """Fees that are reserved of the challenger for demands to come."""

@@ -18,7 +18,7 @@ WHOLE: Final = 10_000
 """Shares of a bond are in 1/10,000."""
 MOST_SECONDS: Final = 2**32 - 1
 LEVELS: Final = 6
-"""Levels of a tree that one answer shows."""
+"""Most levels of a tree that one answer shows; see `levels_shown`."""
 MOST_DEMANDS: Final = 64
 """Of one challenge."""
 FEES: Final = 8
@@ -133,6 +133,22 @@ class Form(IntEnum):
     LEAF = 3
     INSTRUCTION = 4
     PARTIALS = 5
+
+
+def levels_shown(height: int) -> int:
+    """Levels that the answer to a demand shows, of a node of this height.
+
+    They lead to the leaves in as few answers as can be, the largest of which is as small as can be.
+
+    Examples
+    --------
+    >>> [levels_shown(height) for height in (0, 6, 10, 5, 13)]
+    [0, 6, 5, 5, 5]
+    """
+    if height == 0:
+        return 0
+    answers = -(-height // LEVELS)
+    return -(-height // answers)
 
 
 _NO_CURSOR: Final = Cursor(node=Sha256(bytes(32)), zone=0, height=0, index=0, trees=0, leaves=0)

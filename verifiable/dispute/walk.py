@@ -25,7 +25,7 @@ from verifiable.dispute.errors import (
 )
 from verifiable.dispute.nodes import fold, is_padding, root_of_below
 from verifiable.dispute.step import Statement
-from verifiable.dispute.terms import LEVELS, Cursor, Demand, Form, Walk, Zone
+from verifiable.dispute.terms import Cursor, Demand, Form, Walk, Zone, levels_shown
 from verifiable.graph.commitment import ModelHeader, Section, check_instruction
 from verifiable.graph.ir import Const, Index, TensorType
 from verifiable.graph.layout import header, layout
@@ -53,7 +53,7 @@ def target(statement: Statement, claim_id: ClaimId, walk: Walk) -> Demand:
     if enters:
         return _tensor(statement, claim_id, at, walk)
     if at.height:
-        return Demand(claim_id=claim_id, form=Form.NODES, size=min(LEVELS, at.height), at=at)
+        return Demand(claim_id=claim_id, form=Form.NODES, size=levels_shown(at.height), at=at)
     if at.zone == Zone.MODEL:
         return Demand(claim_id=claim_id, form=Form.INSTRUCTION, at=at)
     return Demand(claim_id=claim_id, form=Form.LEAF, size=_leaf_bytes(at), at=at)
@@ -166,7 +166,7 @@ def _tensor(statement: Statement, claim_id: ClaimId, at: Cursor, walk: Walk) -> 
 def tensor_demand(claim_id: ClaimId, kind: TensorType, root: Sha256) -> Demand:
     """Demand for a tensor of this type and the top of its tree."""
     into = tensor_cursor(kind, root)
-    extra, size = keccak256(header(kind)), min(LEVELS, into.height)
+    extra, size = keccak256(header(kind)), levels_shown(into.height)
     return Demand(claim_id=claim_id, form=Form.TENSOR, size=size, extra=extra, at=into)
 
 

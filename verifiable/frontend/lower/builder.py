@@ -301,11 +301,15 @@ class Builder:
         GraphError
             If an instruction breaks a rule, such as an integer Dot that could overflow.
         """
+        ends = list(outputs)
+        if all(isinstance(self._instructions[v.index], Input | Const) for _, v in ends):
+            # A graph whose outputs are all given commits to none of them; see `graph.check`.
+            ends = [(name, self._copy(value)) for name, value in ends]
         graph, moved = without_dead(
             Graph(
                 instructions=tuple(self._instructions),
                 inputs=tuple(self._inputs),
-                outputs=tuple((name, value.index) for name, value in outputs),
+                outputs=tuple((name, value.index) for name, value in ends),
                 regions=tuple(self._regions),
             )
         )
@@ -319,6 +323,16 @@ class Builder:
         self.moved = {old: kept[new] for old, new in moved.items()}
         check(graph)
         return graph, {kept[place]: array for place, array in weights.items()}
+
+    def _copy(self, x: Value) -> Value:
+        shape = x.shape
+        strides = tuple(row_major(shape))
+        return self._append(
+            View(
+                type=x.type, x=x.index, offset=0, strides=strides, low=(0,) * len(shape),
+                high=shape, fill=literal(0, x.dtype),
+            )
+        )  # fmt: skip
 
     def _append(self, instruction: Instruction) -> Value:
         self._instructions.append(instruction)

@@ -15,6 +15,16 @@ interface IStakeVault {
     event Released(address indexed account, address indexed spender, uint256 amount);
     event Moved(address indexed from, address indexed to, address indexed spender, uint256 amount);
     event Burnt(address indexed account, address indexed spender, uint256 amount);
+    event Split(
+        address indexed from,
+        address indexed spender,
+        uint256 burnt,
+        address first,
+        uint256 toFirst,
+        address second,
+        uint256 toSecond,
+        uint256 back
+    );
 
     /// @notice The account did not allow this contract to reserve.
     error NotAllowed(address account, address spender);
@@ -78,4 +88,19 @@ interface IStakeVault {
     /// @notice By the contract that reserved it: put it out of everyone's reach.
     /// @custom:reverts ReservedTooLittle if the sender holds less.
     function burn(address from, uint256 amount) external;
+
+    /// @notice By the contract that reserved it: `burn` a part and `move` two others, at once.
+    /// @param second Zero if nothing is for it.
+    /// @param back Of what the sender holds of `second` itself: it is released with its part.
+    /// @custom:reverts ReservedTooLittle if the sender holds less.
+    /// @custom:reverts ZeroAddress if there is no payee.
+    function split(
+        address from,
+        uint256 burnt,
+        address first,
+        uint256 toFirst,
+        address second,
+        uint256 toSecond,
+        uint256 back
+    ) external;
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IJobRegister, Job} from "./IJobRegister.sol";
 import {IStakeVault} from "./IStakeVault.sol";
+import {JobId} from "./JobId.sol";
 
 /// @title Jobs and their escrow
 /// @notice A job is not stored but named by its digest, and brought along with each call. Its price
@@ -100,7 +101,7 @@ contract JobRegister is IJobRegister {
 
     /// @inheritdoc IJobRegister
     function jobIdOf(Job calldata job) public view returns (bytes32) {
-        return keccak256(abi.encode(block.chainid, address(this), job));
+        return JobId.hash(job, address(this));
     }
 
     function _requireParties(Job calldata job, address provider) private view {

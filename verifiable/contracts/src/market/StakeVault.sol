@@ -99,6 +99,28 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStakeVault
+    function split(
+        address from,
+        uint256 burnt_,
+        address first,
+        uint256 toFirst,
+        address second,
+        uint256 toSecond,
+        uint256 back
+    ) external {
+        if (first == address(0)) revert ZeroAddress();
+        _unhold(from, burnt_ + toFirst + toSecond);
+        burnt += burnt_;
+        free[first] += toFirst;
+        if (toSecond + back != 0) {
+            if (second == address(0)) revert ZeroAddress();
+            _unhold(second, back);
+            free[second] += toSecond + back;
+        }
+        emit Split(from, msg.sender, burnt_, first, toFirst, second, toSecond, back);
+    }
+
+    /// @inheritdoc IStakeVault
     function reserved(address account, address spender) external view returns (uint256) {
         return _holds[account][spender].amount;
     }

@@ -56,6 +56,8 @@ interface IReferee {
     error SemanticsMismatch(string got);
     /// @notice The claim held until a time that is over.
     error ClaimExpired(uint64 expiry, uint256 time);
+    /// @notice No document can hold such an expiry.
+    error ExpiryTooLarge(uint64 expiry, uint64 most);
     /// @notice Only the proposer may do this.
     error NotProposer(address sender, address proposer);
     /// @notice Only the challenger may do this.
@@ -114,8 +116,8 @@ interface IReferee {
     error PolicyInvalid();
 
     /// @notice Bond a claim that answers a job. `body` commits the trace at once, zero later.
-    /// @custom:reverts VenueMismatch, SemanticsMismatch, NotProposer, ClaimExpired, JobMismatch,
-    /// SubjectMismatch or ClaimExists; as the job register's `assign` and the vault's `reserve`.
+    /// @custom:reverts VenueMismatch, SemanticsMismatch, NotProposer, ClaimExpired, ExpiryTooLarge,
+    /// JobMismatch, SubjectMismatch or ClaimExists; as the job register's `assign` and the vault's `reserve`.
     function post(CanonClaim calldata claim, Job calldata job, bytes32 body)
         external
         returns (bytes32 claimId);
@@ -131,10 +133,12 @@ interface IReferee {
 
     /// @notice Show one element that its operands do not give. By anyone, at any time until the
     /// claim is final.
-    /// @custom:reverts ClaimNotOpen, TraceMissing, JobMismatch or NotDifferent; as `IStep`.
+    /// @custom:reverts ClaimNotOpen, TraceMissing or NotDifferent; as `IStep`; as the job register's
+    /// `settle` if the claim answers another job.
     function refute(bytes32 claimId, Job calldata job, StepProof calldata proof) external;
 
     /// @notice By a challenger: ask for withheld bytes. `answering` is the challenge's last demand.
+    /// @param job Read where the walk starts afresh or has a crossing.
     /// @custom:reverts ClaimNotOpen, ChallengeUnknown, NotChallenger, ChallengeClosed, TraceMissing,
     /// ClockRunOut, ProposersTurn, StateMismatch, DemandsSpent or JobMismatch; WalkMalformed,
     /// WalkMismatch, IntoPadding or as `Openings`; RevealedAlready; as the vault's `reserve`.
@@ -174,8 +178,8 @@ interface IReferee {
     ) external;
 
     /// @notice Show one piece whose revealed result its operands do not give.
-    /// @custom:reverts ClaimNotOpen, TraceMissing, JobMismatch, PartialsMismatch or NotDifferent; as
-    /// `IStep`.
+    /// @custom:reverts ClaimNotOpen, TraceMissing, PartialsMismatch or NotDifferent; as `IStep`; as
+    /// the job register's `settle` if the claim answers another job.
     function refutePiece(
         bytes32 claimId,
         Job calldata job,
@@ -185,12 +189,12 @@ interface IReferee {
     ) external;
 
     /// @notice End a challenge, or the claim, of which a side has used up its clock.
-    /// @custom:reverts ClaimNotOpen, ChallengeUnknown, ChallengeClosed or ClockRunning; JobMismatch
-    /// if it is the proposer's clock.
+    /// @custom:reverts ClaimNotOpen, ChallengeUnknown, ChallengeClosed or ClockRunning; as the job
+    /// register's `settle` if it is the proposer's clock.
     function timeout(bytes32 claimId, uint32 challengeId, Job calldata job) external;
 
     /// @notice Accept a claim whose window is over and that no open challenge disputes.
-    /// @custom:reverts ClaimNotOpen, WindowOpen, ChallengesOpen or JobMismatch.
+    /// @custom:reverts ClaimNotOpen, WindowOpen or ChallengesOpen; as the job register's `settle`.
     function finalize(bytes32 claimId, Job calldata job) external;
 
     /// @notice Give a challenger of a refuted claim his bond and unanswered fee back, and look on

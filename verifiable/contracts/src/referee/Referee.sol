@@ -5,9 +5,11 @@ import {CanonClaim} from "../Types.sol";
 import {Eip712Claim} from "../lib/Eip712Claim.sol";
 import {Membership} from "../lib/Membership.sol";
 import {IJobRegister, Job} from "../market/IJobRegister.sol";
+import {JobId} from "../market/JobId.sol";
 import {IStakeVault} from "../market/IStakeVault.sol";
 import {IStep} from "../step/IStep.sol";
 import {Statement, StepProof} from "../step/StepTypes.sol";
+import {Asking} from "./Asking.sol";
 import {Clocks} from "./Clocks.sol";
 import {IReferee} from "./IReferee.sol";
 import {IWalks} from "./IWalks.sol";
@@ -35,6 +37,9 @@ contract Referee is RefereeMoney {
     /// are not counted, so that nobody gains by adding to a refutation.
     uint256 private constant BASE_GAS = 21_000;
     uint256 private constant BYTE_GAS = 4;
+    /// @dev Largest integer that every reader of a JSON document takes for itself; what the referee
+    /// accepts must be a document, so that everyone can dispute it.
+    uint64 private constant MOST_EXPIRY = 2 ** 53 - 1;
     /// @dev Demands of one challenge. The longest way to a leaf takes 14; without a limit a
     /// challenger could spend the proposer's clock on answers that take him one block each.
     uint256 private constant MOST_DEMANDS = 64;
@@ -73,10 +78,13 @@ contract Referee is RefereeMoney {
         if (block.timestamp > claim.header.expiry) {
             revert ClaimExpired(claim.header.expiry, block.timestamp);
         }
+        if (claim.header.expiry > MOST_EXPIRY) {
+            revert ExpiryTooLarge(claim.header.expiry, MOST_EXPIRY);
+        }
         _requireSame(claim.subject.model, job.model);
         _requireSame(claim.subject.inputRoot, job.inputRoot);
         claimId = claimIdOf(claim);
-        bytes32 jobId = jobs.jobIdOf(job);
+        bytes32 jobId = JobId.hash(job, address(jobs));
         if (jobId != claim.header.jobId) revert JobMismatch(jobId, claimId);
         ClaimRecord storage c = _claims[claimId];
         if (c.status != ClaimStatus.Unknown) revert ClaimExists(claimId);
@@ -125,8 +133,7 @@ contract Referee is RefereeMoney {
     function refute(bytes32 claimId, Job calldata job, StepProof calldata proof) external {
         uint256 gas = gasleft();
         ClaimRecord storage c = _open(claimId);
-        Statement memory statement = _statement(claimId, c, job);
-        if (!step.differs(statement, proof)) {
+        if (!_ask(IStep.differs.selector, _unbound(claimId, c, job), proof, _none(), 0)) {
             revert NotDifferent(proof.instruction, proof.element);
         }
         emit Refuted(claimId, Reason.Element, proof.instruction, proof.element, msg.sender);
@@ -148,7 +155,12 @@ contract Referee is RefereeMoney {
             bool asked = walk.from.claimId == claimId && _answers[from].payer != address(0);
             if (!asked) revert DemandUnknown(from);
         }
-        return _ask(h, challengeId, walks.target(_statement(claimId, c, job), claimId, walk));
+        // On from a node of the claim, within a tree, all is fixed by that node.
+        Statement memory statement;
+        if (walk.from.form == Form.None || walk.crossing.length != 0) {
+            statement = _statement(claimId, c, job);
+        }
+        return _pend(h, challengeId, Asking.target(walks, statement, claimId, walk));
     }
 
     /// @inheritdoc IReferee
@@ -156,7 +168,7 @@ contract Referee is RefereeMoney {
         _open(demand_.claimId);
         bytes32 id = keccak256(abi.encode(demand_));
         address payer = _pendingPayer(id);
-        walks.check(demand_, data);
+        Asking.check(walks);
         _answer(demand_.claimId, id, payer, data);
     }
 
@@ -171,8 +183,8 @@ contract Referee is RefereeMoney {
         ClaimRecord storage c = _open(claimId);
         ChallengeRecord storage h = _turn(claimId, challengeId, c, answering);
         // Without results it is never true; it reverts unless the element has pieces.
-        step.combines(_statement(claimId, c, job), proof, "");
-        return _ask(h, challengeId, _partialsDemand(claimId, proof));
+        _ask(IStep.combines.selector, _statement(claimId, c, job), proof, _none(), 0);
+        return _pend(h, challengeId, _partialsDemand(claimId, proof));
     }
 
     /// @inheritdoc IReferee
@@ -186,7 +198,8 @@ contract Referee is RefereeMoney {
         _requireProposer(c);
         bytes32 id = keccak256(abi.encode(_partialsDemand(claimId, proof)));
         address payer = _pendingPayer(id);
-        if (!step.combines(_statement(claimId, c, job), proof, partials)) {
+        Statement memory statement = _statement(claimId, c, job);
+        if (!_ask(IStep.combines.selector, statement, proof, partials, 0)) {
             revert PartialsMismatch(id);
         }
         _partials[id] = keccak256(partials);
@@ -203,12 +216,12 @@ contract Referee is RefereeMoney {
     ) external {
         uint256 gas = gasleft();
         ClaimRecord storage c = _open(claimId);
-        Statement memory statement = _statement(claimId, c, job);
+        Statement memory statement = _unbound(claimId, c, job);
         bytes32 id = keccak256(abi.encode(_partialsDemand(claimId, proof)));
         if (_answers[id].at == 0 || _partials[id] != keccak256(partials)) {
             revert PartialsMismatch(id);
         }
-        if (!step.pieceDiffers(statement, proof, partials, piece)) {
+        if (!_ask(IStep.pieceDiffers.selector, statement, proof, partials, piece)) {
             revert NotDifferent(proof.instruction, proof.element);
         }
         emit Refuted(claimId, Reason.Piece, proof.instruction, proof.element, msg.sender);
@@ -229,7 +242,6 @@ contract Referee is RefereeMoney {
             _lose(claimId, challengeId, c);
             return;
         }
-        _requireJob(claimId, job);
         Reason reason = h.pending == 0 ? Reason.TraceWithheld : Reason.BytesWithheld;
         emit Refuted(claimId, reason, 0, 0, msg.sender);
         _forfeit(claimId, c, job, reason, 0);
@@ -240,7 +252,6 @@ contract Referee is RefereeMoney {
         ClaimRecord storage c = _open(claimId);
         if (block.timestamp <= c.windowEnd) revert WindowOpen(c.windowEnd, block.timestamp);
         if (c.open != 0) revert ChallengesOpen(c.open);
-        _requireJob(claimId, job);
         c.status = ClaimStatus.Final;
         emit Finalized(claimId);
         jobs.settle(job, claimId, c.proposer, true);
@@ -280,7 +291,22 @@ contract Referee is RefereeMoney {
         h.turnAt = uint40(block.timestamp);
     }
 
-    function _ask(ChallengeRecord storage h, uint32 challengeId, Demand memory demand_)
+    /// @notice A question about a proof; see `Asking`.
+    function _ask(
+        bytes4 question,
+        Statement memory statement,
+        StepProof calldata proof,
+        bytes calldata partials,
+        uint256 piece
+    ) private view returns (bool) {
+        return Asking.aboutStep(step, question, statement, proof, partials, piece);
+    }
+
+    function _none() private pure returns (bytes calldata) {
+        return msg.data[:0];
+    }
+
+    function _pend(ChallengeRecord storage h, uint32 challengeId, Demand memory demand_)
         private
         returns (bytes32 id)
     {
@@ -290,8 +316,7 @@ contract Referee is RefereeMoney {
         h.pending = id;
         emit Demanded(demand_.claimId, challengeId, id, demand_);
         if (a.payer != address(0)) return id;
-        a.payer = msg.sender;
-        a.challenge = challengeId;
+        _answers[id] = Answer(msg.sender, challengeId, 0);
         if (h.prepaid != 0) {
             --h.prepaid;
             return id;
@@ -315,10 +340,19 @@ contract Referee is RefereeMoney {
     function _statement(bytes32 claimId, ClaimRecord storage c, Job calldata job)
         private
         view
+        returns (Statement memory statement)
+    {
+        statement = _unbound(claimId, c, job);
+        _requireJob(claimId, job);
+    }
+
+    /// @notice The same, of a job that nobody has held against the claim yet.
+    function _unbound(bytes32 claimId, ClaimRecord storage c, Job calldata job)
+        private
+        view
         returns (Statement memory)
     {
         if (c.committedAt == 0) revert TraceMissing(claimId);
-        _requireJob(claimId, job);
         return Statement(job.model, job.inputRoot, c.body, c.output);
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IJobRegister, Job} from "../market/IJobRegister.sol";
 import {IStakeVault} from "../market/IStakeVault.sol";
+import {JobId} from "../market/JobId.sol";
 import {Clocks} from "./Clocks.sol";
 import {IReferee} from "./IReferee.sol";
 import {
@@ -67,8 +68,8 @@ abstract contract RefereeMoney is IReferee {
         if (c.status != ClaimStatus.Refuted) revert ClaimNotRefuted(claimId, c.status);
         ChallengeRecord storage h = _unclosed(claimId, id);
         uint256 unpaid = _unpaid[claimId];
-        if (unpaid != 0) _award(claimId, c, unpaid);
-        if (!h.closed) _giveBack(claimId, id, c);
+        if (unpaid != 0) _goOn(claimId, c, unpaid);
+        if (!h.closed) vault.release(h.challenger, _close(claimId, id, c));
     }
 
     /// @inheritdoc IReferee
@@ -153,7 +154,7 @@ abstract contract RefereeMoney is IReferee {
     }
 
     function _requireJob(bytes32 claimId, Job calldata job) internal view {
-        bytes32 jobId = jobs.jobIdOf(job);
+        bytes32 jobId = JobId.hash(job, address(jobs));
         if (jobs.claimOf(jobId) != claimId) revert JobMismatch(jobId, claimId);
     }
 
@@ -211,42 +212,69 @@ abstract contract RefereeMoney is IReferee {
         c.reason = reason;
         c.refutedAt = uint40(block.timestamp);
         address proposer = c.proposer;
+        // Reverts unless the claim answers this job.
+        jobs.settle(job, claimId, proposer, false);
         uint256 burnt = _bond * _burntShare / WHOLE;
         uint256 requester = _bond * _requesterShare / WHOLE;
         uint256 rest = _bond - burnt - requester;
+        (uint32 id, bool found) = _search(claimId, c);
+        address rewarded = found ? _challenges[claimId][id].challenger : address(0);
         uint256 gas = cost < _refuterGas ? cost : _refuterGas;
         if (gas > rest) gas = rest;
-        vault.burn(proposer, burnt);
-        vault.move(proposer, job.requester, requester);
-        vault.move(proposer, msg.sender, gas);
-        _award(claimId, c, rest - gas);
-        jobs.settle(job, claimId, proposer, false);
+        if (gas != 0 && rewarded != msg.sender) {
+            rest -= gas;
+            vault.move(proposer, msg.sender, gas);
+        }
+        if (id == 0) burnt += rest;
+        _record(claimId, id, found, rest);
+        (uint256 reward, uint256 back) = found ? (rest, _close(claimId, id, c)) : (0, 0);
+        vault.split(proposer, burnt, job.requester, requester, rewarded, reward, back);
     }
 
-    /// @notice Pay what is left of a bond to the earliest challenge that had not run out of time
-    /// when the claim was refuted; burn it if there is none.
+    /// @notice Go on with a search that was put off, and pay what is left of the bond.
+    function _goOn(bytes32 claimId, ClaimRecord storage c, uint256 unpaid) private {
+        (uint32 id, bool found) = _search(claimId, c);
+        if (found || id == 0) _unpaid[claimId] = 0;
+        _record(claimId, id, found, unpaid);
+        if (found) {
+            ChallengeRecord storage h = _challenges[claimId][id];
+            vault.move(c.proposer, h.challenger, unpaid);
+            if (!h.closed) vault.release(h.challenger, _close(claimId, id, c));
+        } else if (id == 0) {
+            vault.burn(c.proposer, unpaid);
+        }
+    }
+
+    /// @notice Look for the earliest challenge that had not run out of time when the claim was
+    /// refuted.
     /// @dev Looks at a bounded number; many that ran out before it put the payment off, no more.
-    function _award(bytes32 claimId, ClaimRecord storage c, uint256 amount) private {
-        uint32 id = c.first;
+    /// @return id It, if it was found; else where the search goes on, zero if there is none.
+    function _search(bytes32 claimId, ClaimRecord storage c)
+        private
+        returns (uint32 id, bool found)
+    {
+        id = c.first;
         for (uint256 i = 0; i < SCAN && id != 0; ++i) {
-            if (_standingOf(claimId, id, c) != Standing.ChallengerOut) {
-                _unpaid[claimId] = 0;
-                emit Rewarded(claimId, id, amount);
-                vault.move(c.proposer, _challenges[claimId][id].challenger, amount);
-                if (!_challenges[claimId][id].closed) _giveBack(claimId, id, c);
-                return;
-            }
+            if (_standingOf(claimId, id, c) != Standing.ChallengerOut) return (id, true);
             id = _challenges[claimId][id].next;
         }
         c.first = id;
-        _unpaid[claimId] = id == 0 ? 0 : amount;
-        if (id != 0) return;
-        emit Rewarded(claimId, 0, amount);
-        vault.burn(c.proposer, amount);
     }
 
-    /// @notice Give the bond, and the fees that were not earned, back to a challenger.
-    function _giveBack(bytes32 claimId, uint32 id, ClaimRecord storage c) private {
+    /// @notice Record where what is left of a bond goes: to a challenge; to nobody, if there is
+    /// none; or, if there are more to look at, nowhere yet.
+    function _record(bytes32 claimId, uint32 id, bool found, uint256 amount) private {
+        if (found || id == 0) emit Rewarded(claimId, id, amount);
+        else _unpaid[claimId] = amount;
+    }
+
+    /// @notice Close a challenge of a refuted claim.
+    /// @return back What is to be given back to its challenger: the bond, and the fees that were
+    /// not earned.
+    function _close(bytes32 claimId, uint32 id, ClaimRecord storage c)
+        private
+        returns (uint256 back)
+    {
         ChallengeRecord storage h = _challenges[claimId][id];
         h.closed = true;
         --c.open;
@@ -255,6 +283,6 @@ abstract contract RefereeMoney is IReferee {
         bool mine = unanswered && _answers[pending].challenge == id;
         uint256 fees = mine ? uint256(h.prepaid) + 1 : h.prepaid;
         emit Collected(claimId, id);
-        vault.release(h.challenger, _challengeBond + fees * _revealFee);
+        return _challengeBond + fees * _revealFee;
     }
 }

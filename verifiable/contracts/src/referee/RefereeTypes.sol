@@ -71,21 +71,21 @@ struct ClaimRecord {
 /// @notice A challenge and its two clocks. At a moment at which `a` is the time of the answer to
 /// `pending` (before the first demand: of the commitment), the proposer has used `proposerUsed`
 /// and the seconds from `turnAt` to `a`, the challenger `challengerUsed` and those since then.
+/// @param previous Neighbours among the open challenges of the claim, zero at the ends.
 /// @param proposerUsed Seconds that the proposer had used at `turnAt`.
 /// @param challengerUsed Seconds that the challenger had used at `turnAt`.
 /// @param turnAt When the challenge was opened, or made its last demand.
-/// @param previous Neighbours among the open challenges of the claim, zero at the ends.
 /// @param demands How many it has made; there is a limit, since each costs the proposer time.
 /// @param prepaid Fees that are reserved of the challenger for demands to come.
 /// @param pending Id of the last demand, zero before the first.
 struct ChallengeRecord {
     address challenger;
     bool closed;
+    uint32 previous;
+    uint32 next;
     uint40 proposerUsed;
     uint40 challengerUsed;
     uint40 turnAt;
-    uint32 previous;
-    uint32 next;
     uint16 demands;
     uint16 prepaid;
     bytes32 pending;

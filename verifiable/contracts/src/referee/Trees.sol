@@ -73,7 +73,8 @@ library Trees {
     {
         uint256 count = _least(held, uint256(1) << levels);
         _checkLength(nodes, count);
-        return _fold(_load(nodes, 0, count), levels, _padFor(count, levels, height));
+        bytes32 pad = _padFor(count, levels, height);
+        return _fold(_load(nodes, 0, count), count, levels, pad);
     }
 
     /// @notice Node over the roots of the first `2**upper` of `held` lower trees.
@@ -85,62 +86,47 @@ library Trees {
         uint256 width,
         uint256 bottom
     ) private view returns (bytes32) {
-        bytes32[] memory roots = new bytes32[](_least(held, uint256(1) << upper));
-        _checkLength(nodes, roots.length * width);
+        uint256 count = _least(held, uint256(1) << upper);
+        _checkLength(nodes, count * width);
+        // Behind the last, for what folding writes there.
+        bytes32[] memory roots = new bytes32[](count + 1);
         uint256 down = heightOf(width);
         bytes32 pad = _padFor(width, down, bottom);
-        for (uint256 i = 0; i < roots.length; ++i) {
-            roots[i] = _fold(_load(nodes, i * width, width), down, pad);
+        uint256 first;
+        assembly ("memory-safe") {
+            first := add(roots, 32)
         }
-        return _fold(roots, upper, Merkle.PAD);
+        for (uint256 i = 0; i < count; ++i) {
+            roots[i] = _fold(_load(nodes, i * width, width), width, down, pad);
+        }
+        return _fold(first, count, upper, Merkle.PAD);
     }
 
     function _checkLength(bytes calldata nodes, uint256 count) private pure {
         if (nodes.length != 32 * count) revert IReferee.RevealLength(nodes.length, 32 * count);
     }
 
+    // A word before them and one behind is free.
     function _load(bytes calldata nodes, uint256 first, uint256 count)
         private
         pure
-        returns (bytes32[] memory loaded)
+        returns (uint256 pointer)
     {
-        loaded = new bytes32[](count);
         assembly ("memory-safe") {
-            calldatacopy(add(loaded, 32), add(nodes.offset, shl(5, first)), shl(5, count))
+            pointer := add(mload(0x40), 32)
+            calldatacopy(pointer, add(nodes.offset, shl(5, first)), shl(5, count))
+            mstore(0x40, add(pointer, shl(5, add(count, 1))))
         }
     }
 
     /// @notice Root of a tree of `2**levels` nodes; `pad` stands for those behind the given ones,
     /// which are written over.
-    function _fold(bytes32[] memory nodes, uint256 levels, bytes32 pad)
+    function _fold(uint256 pointer, uint256 count, uint256 levels, bytes32 pad)
         private
         view
         returns (bytes32)
     {
-        uint256 count = nodes.length;
-        if (count == 0) return pad;
-        unchecked {
-            // No overflow: counts and places are below 2**7.
-            for (; levels != 0; --levels) {
-                bool whole = count == uint256(1) << levels;
-                uint256 half = (count + 1) / 2;
-                for (uint256 i = 0; i < half; ++i) {
-                    bool last = 2 * i + 1 == count;
-                    bytes32 right = last ? pad : _at(nodes, 2 * i + 1);
-                    nodes[i] = Merkle.hashPair(_at(nodes, 2 * i), right);
-                }
-                count = half;
-                if (!whole) pad = Merkle.hashPair(pad, pad);
-            }
-        }
-        return nodes[0];
-    }
-
-    /// @notice An element below the length, which is not looked at.
-    function _at(bytes32[] memory nodes, uint256 i) private pure returns (bytes32 node) {
-        assembly ("memory-safe") {
-            node := mload(add(add(nodes, 32), shl(5, i)))
-        }
+        return count == 0 ? pad : Merkle.fold(pointer, count, levels, pad);
     }
 
     /// @notice Padding of a height, where `count` nodes need it to be `2**levels`.

@@ -15,7 +15,7 @@ import {Trees} from "./Trees.sol";
 /// @notice Mirrors `verifiable/dispute/walk.py`. Everything here is proven by hashes, from the
 /// roots that the claim and its trace fix; padding and places beyond a tree are no places.
 contract Walks is IWalks {
-    /// @dev Levels that one answer shows.
+    /// @dev Most levels that one answer shows.
     uint256 private constant LEVELS = 6;
     uint8 private constant MODEL = 3;
     uint8 private constant TENSOR = 4;
@@ -164,9 +164,12 @@ contract Walks is IWalks {
         return place == at.leaves - 1 ? at.lastBytes : at.leafBytes;
     }
 
+    // The fewest answers that lead to the leaves, and the least of them.
     function _levels(Cursor memory at) private pure returns (uint16) {
-        // The cast is exact: the smaller of two small numbers.
-        return at.height < LEVELS ? at.height : uint16(LEVELS);
+        if (at.height == 0) return 0;
+        uint256 answers = (at.height + LEVELS - 1) / LEVELS;
+        // The cast is exact: at most LEVELS.
+        return uint16((at.height + answers - 1) / answers);
     }
 
     function _seal(bytes calldata typeHeader, bytes32 tree) private pure returns (bytes32) {

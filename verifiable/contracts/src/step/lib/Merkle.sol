@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {clz} from "../../evm/Clz.sol";
+
 /// @title Binary Merkle trees over SHA-256
 /// @notice Mirrors `verifiable/crypto/merkle.py`. Heights come from the number of leaves, which the
 /// checker knows; padding is never among the siblings.
@@ -71,12 +73,20 @@ library Merkle {
     /// @notice Root of a tree over `count` digests in memory, at least one.
     /// @dev They, a word before them and one after them are written over.
     /// @custom:reverts NoDigest if the precompile fails.
-    function fold(uint256 pointer, uint256 count) internal view returns (bytes32 root) {
+    function fold(uint256 pointer, uint256 count) internal view returns (bytes32) {
+        return fold(pointer, count, 256 - clz(count - 1), PAD);
+    }
+
+    /// @notice The same so many levels up, where `pad` stands for each digest that is missing.
+    function fold(uint256 pointer, uint256 count, uint256 levels, bytes32 pad)
+        internal
+        view
+        returns (bytes32 root)
+    {
         unchecked {
-            bytes32 pad = PAD;
             // Levels that `pad` is below the one at hand.
             uint256 lag;
-            while (count > 1) {
+            for (; levels != 0; --levels) {
                 if (count & 1 != 0) {
                     for (; lag != 0; --lag) {
                         pad = hashPair(pad, pad);
@@ -131,29 +141,70 @@ library Merkle {
     ) internal view returns (bytes32 root, uint256 end) {
         if (index >= leaves) revert NoSuchLeaf(index, leaves);
         unchecked {
+            uint256 last = leaves - 1;
+            // Until the paths of the leaf and of the last one meet no sibling is padding.
+            uint256 named = 256 - clz(index ^ last);
+            if (named > levels) named = levels;
+            if (named > path.length - used) revert PathLength(path.length, used + named);
+            node = _climbNamed(node, index, path, used, named);
+            used += named;
+            levels -= named;
+            index >>= named;
+            last >>= named;
             bytes32 pad = PAD;
-            uint256 lag;
-            for (; leaves > 1 && levels != 0; leaves = (leaves + 1) >> 1) {
-                bytes32 sibling;
-                if (index ^ 1 < leaves) {
-                    if (used >= path.length) revert PathLength(path.length, used + 1);
-                    assembly ("memory-safe") {
-                        sibling := calldataload(add(path.offset, shl(5, used)))
-                    }
+            // Levels that `pad` is below the one at hand.
+            uint256 lag = named;
+            for (; last != 0 && levels != 0; last >>= 1) {
+                if (index & 1 != 0) {
+                    if (used == path.length) revert PathLength(path.length, used + 1);
+                    node = hashPair(path[used], node);
                     ++used;
                 } else {
                     for (; lag != 0; --lag) {
                         pad = hashPair(pad, pad);
                     }
-                    sibling = pad;
+                    node = hashPair(node, pad);
                 }
-                node = index & 1 == 0 ? hashPair(node, sibling) : hashPair(sibling, node);
                 index >>= 1;
                 ++lag;
                 --levels;
             }
         }
         return (node, used);
+    }
+
+    // Node so many levels up, of which every sibling is named. The pair is hashed in a place at
+    // which one bit tells right from left, and each digest is written to where its own pair needs
+    // it: it lies over two words that the compiler uses, which are put back.
+    function _climbNamed(
+        bytes32 node,
+        uint256 index,
+        bytes32[] calldata path,
+        uint256 used,
+        uint256 levels
+    ) private view returns (bytes32 root) {
+        bool ok = true;
+        assembly ("memory-safe") {
+            let kept := mload(0x40)
+            index := shl(5, index)
+            let place := or(0x40, and(index, 32))
+            mstore8(0x3f, NODE)
+            mstore(place, node)
+            let next := add(path.offset, shl(5, used))
+            let end := add(next, shl(5, levels))
+            for {} lt(next, end) { next := add(next, 32) } {
+                mstore(xor(place, 32), calldataload(next))
+                index := shr(1, index)
+                place := or(0x40, and(index, 32))
+                ok := and(ok, staticcall(gas(), 2, 0x3f, 65, place, 32))
+            }
+            root := mload(place)
+            // A precompile that answers once always does.
+            ok := and(ok, or(iszero(levels), eq(returndatasize(), 32)))
+            mstore(0x40, kept)
+            mstore(0x60, 0)
+        }
+        if (!ok) revert NoDigest();
     }
 
     /// @notice Check that a tree has a leaf, by the path of another of its leaves.

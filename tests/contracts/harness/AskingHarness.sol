@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Asking} from "../referee/Asking.sol";
+import {IWalks} from "../referee/IWalks.sol";
+import {Demand, Walk} from "../referee/RefereeTypes.sol";
+import {IStep} from "../step/IStep.sol";
+import {Statement, StepProof} from "../step/StepTypes.sol";
+
+/// @notice Each question of `Asking`, and its plain twin. Words stand between the arguments, as in
+/// the functions of the referee.
+contract AskingHarness {
+    function raw(
+        IStep step,
+        bytes4 question,
+        StepProof calldata proof,
+        Statement calldata statement,
+        bytes calldata partials,
+        uint256 piece
+    ) external view returns (bool) {
+        return Asking.aboutStep(step, question, statement, proof, partials, piece);
+    }
+
+    function plain(
+        IStep step,
+        bytes4 question,
+        StepProof calldata proof,
+        Statement calldata statement,
+        bytes calldata partials,
+        uint256 piece
+    ) external view returns (bool) {
+        if (question == IStep.differs.selector) return step.differs(statement, proof);
+        if (question == IStep.combines.selector) return step.combines(statement, proof, partials);
+        return step.pieceDiffers(statement, proof, partials, piece);
+    }
+
+    function rawTarget(
+        IWalks walks,
+        Walk calldata walk,
+        Statement calldata statement,
+        bytes32 claimId
+    ) external view returns (Demand memory) {
+        return Asking.target(walks, statement, claimId, walk);
+    }
+
+    function plainTarget(
+        IWalks walks,
+        Walk calldata walk,
+        Statement calldata statement,
+        bytes32 claimId
+    ) external view returns (Demand memory) {
+        return walks.target(statement, claimId, walk);
+    }
+}
