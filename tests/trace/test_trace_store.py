@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph_zoo import LONG, Case, case, cases
+from graph_zoo import LONG, Case, case, cases, passed_on
 from hypothesis import given
 from trace_runs import committed, flipped, stored, tensors_of
 
@@ -19,7 +19,7 @@ from verifiable.errors import (
     TensorError,
 )
 from verifiable.graph.commitment import model_header, trace_slots
-from verifiable.graph.ir import Const, Graph, Index, Input, TensorType
+from verifiable.graph.ir import Const, Index, TensorType
 from verifiable.graph.layout import layout
 from verifiable.graph.vocabulary import DType
 from verifiable.trace.opening import check_trace_leaf, check_trace_row
@@ -76,7 +76,7 @@ def test_leaves_and_rows_open_from_disk(seed: int, tmp_path: Path) -> None:
 
 def test_opening_a_trace_reads_no_tensor(tmp_path: Path) -> None:
     kind = TensorType(DType.F32, (1 << 20,))
-    graph = Graph(instructions=(Input(type=kind),), inputs=("x",), outputs=(("y", Index(0)),))
+    graph = passed_on(kind)
     runner = Reference().prepare(graph, {})
     path = tmp_path / "trace"
     store_run(path, graph, runner, {"x": np.zeros(kind.shape, np.float32)})

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from graph_zoo import LONG, Case, case
+from graph_zoo import LONG, Case, case, passed_on
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from trace_preimages import Preimages
@@ -185,7 +185,7 @@ def test_what_is_of_another_kind_is_malformed() -> None:
 
 def test_elements_that_no_run_has_differ() -> None:
     kind = TensorType(DType.BOOL, (5,))
-    graph = Graph(instructions=(Input(type=kind),), inputs=("x",), outputs=(("y", Index(0)),))
+    graph = passed_on(kind)
     one = Case(graph=graph, weights={}, inputs={"x": np.ones(5, np.bool_)}, label="bools")
     nodes = Preimages(leaf=lambda data: data[:3] + b"\x07" + data[4:])
     found = malicious(one, nodes).first_difference()

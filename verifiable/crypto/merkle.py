@@ -12,7 +12,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from verifiable.types import Sha256
 
 DIGEST: Final = 32
 MAX_HEIGHT: Final = 64
+
+_BLOCK: Final = 1 << 20
+# About how many bytes of leaves are turned over at a time; they fit the cache.
 
 _SMALL: Final = 256
 # Up to this size a copy of a piece costs less than a view of it.
@@ -80,24 +83,6 @@ PADS: Final = _pads()
 PAD: Final = PADS[0]
 
 
-class Hasher(Protocol):
-    """Hashes many pieces of one size; native code may stand in for `hash_pieces`."""
-
-    def __call__(self, tag: Tag, data: Digests, /) -> bytes:
-        """Hash each row of `data` in the domain `tag`.
-
-        Parameters
-        ----------
-        tag : Tag
-        data : uint8 array ``[pieces, size]``, C-contiguous
-
-        Returns
-        -------
-        bytes
-            ``32 * pieces`` of them.
-        """
-
-
 def hash_pieces(tag: Tag, data: Digests, /) -> bytes:
     """Hash each row of `data` with hashlib; see `Hasher`."""
     pieces, size = data.shape
@@ -113,6 +98,97 @@ def hash_pieces(tag: Tag, data: Digests, /) -> bytes:
     return b"".join([sha256(row).digest() for (row,) in struct.iter_unpack(f"{step}s", flat)])
 
 
+class Hasher:
+    """Hashes pieces, leaves and nodes, each many at a time; native code may stand in for hashlib.
+
+    The methods but the call are made of it, so that another hash needs no more than that.
+    """
+
+    def __call__(self, tag: Tag, data: Digests, /) -> bytes:
+        """Hash each row of `data` in the domain `tag`.
+
+        Parameters
+        ----------
+        tag : Tag
+        data : uint8 array ``[pieces, size]``, C-contiguous
+
+        Returns
+        -------
+        bytes
+            ``32 * pieces`` of them.
+        """
+        return hash_pieces(tag, data)
+
+    def tree(self, data: Digests, size: int, width: int, /) -> Digests:
+        """Hash leaves of several trees, all nodes over them, and the tree over their roots.
+
+        Parameters
+        ----------
+        data : uint8 array ``[trees, bytes]``, C-contiguous
+            Each row is cut into the leaves of one tree; at least one byte.
+        size : int
+            Bytes of each leaf but the last of its tree.
+        width : int
+            Bytes of an element, 1, 4 or 8, which are hashed last to first; 1 leaves them as they
+            are.
+
+        Returns
+        -------
+        uint8 array ``[nodes, 32]``
+            Level by level, from the leaves to the root, without padding; the roots stand once.
+        """
+        return self.nodes(self._leaves(data, size, width))
+
+    def root(self, data: Digests, size: int, width: int, /) -> bytes:
+        """The last of the nodes that `tree` gives."""
+        root: bytes = self.tree(data, size, width)[-1].tobytes()
+        return root
+
+    def nodes(self, leaves: Digests, /) -> Digests:
+        """Hash all nodes over leaves, as `tree` does.
+
+        Parameters
+        ----------
+        leaves : uint8 array ``[trees, leaves, 32]``
+            At least one.
+        """
+        lower = levels(leaves, hasher=self)
+        upper = levels(lower[-1].reshape(1, -1, DIGEST), hasher=self)
+        return np.concatenate([level.reshape(-1, DIGEST) for level in (*lower, *upper[1:])])
+
+    def _leaves(self, data: Digests, size: int, width: int) -> Digests:
+        trees, span = data.shape
+        found = np.empty((trees, -(-span // size), DIGEST), np.uint8)
+        # Several whole trees at a time, or several leaves of one.
+        tall = max(_BLOCK // span, 1)
+        wide = max(_BLOCK // size, 1)
+        for top in range(0, trees, tall):
+            rows = data[top : top + tall]
+            for first in range(0, found.shape[1], wide):
+                whole = rows[:, first * size : (first + wide) * size]
+                to = found[top : top + tall, first : first + wide]
+                cut = whole.shape[1] // size
+                for part, digests in (
+                    (whole[:, : cut * size].reshape(-1, size), to[:, :cut]),
+                    (whole[:, cut * size :], to[:, cut:]),
+                ):
+                    if part.size:
+                        pieces = _turned(part, width)
+                        hashed = np.frombuffer(self(Tag.LEAF, pieces), np.uint8)
+                        digests[:] = hashed.reshape(digests.shape)
+        return found
+
+
+def _turned(data: Digests, width: int) -> Digests:
+    pieces = np.ascontiguousarray(data)
+    if width > 1:
+        pieces = pieces.view(f"<u{width}").astype(f">u{width}").view(np.uint8)
+    return pieces
+
+
+HASHLIB: Final = Hasher()
+
+
 def height(leaves: int) -> int:
     """Height of a tree of so many leaves; a single one is its own root.
 
@@ -122,7 +198,7 @@ def height(leaves: int) -> int:
     return max(leaves - 1, 0).bit_length()
 
 
-def fold(digests: Digests, *, hasher: Hasher = hash_pieces) -> Digests:
+def fold(digests: Digests, *, hasher: Hasher = HASHLIB) -> Digests:
     """Roots of several trees of one size.
 
     Parameters
@@ -138,7 +214,7 @@ def fold(digests: Digests, *, hasher: Hasher = hash_pieces) -> Digests:
     return levels(digests, hasher=hasher)[-1][:, 0]
 
 
-def levels(digests: Digests, *, hasher: Hasher = hash_pieces) -> list[Digests]:
+def levels(digests: Digests, *, hasher: Hasher = HASHLIB) -> list[Digests]:
     """Nodes of several trees of one size, from the leaves to the root, without the padding.
 
     Parameters
@@ -178,7 +254,7 @@ def tree_root(leaves: Sequence[bytes]) -> Sha256:
     return Sha256(fold(rows_of(leaves)[None]).tobytes())
 
 
-def path(leaves: Digests, index: int, *, hasher: Hasher = hash_pieces) -> tuple[Sha256, ...]:
+def path(leaves: Digests, index: int, *, hasher: Hasher = HASHLIB) -> tuple[Sha256, ...]:
     """Siblings of a leaf from the lowest up, but for those that hold nothing but padding.
 
     Parameters

@@ -9,12 +9,13 @@ Padding does not cross that border: what fills up the upper tree stands for no r
 below it. So a question for the nodes below a node ends there; `Tree.room` says where.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from verifiable.crypto.merkle import DIGEST, PAD, PADS, Digests, Hasher, hash_pieces, height, levels
+from verifiable.crypto.merkle import DIGEST, HASHLIB, PAD, PADS, Digests, height
 from verifiable.types import Sha256
 
 
@@ -138,13 +139,12 @@ class Tree:
         raise AssertionError("a row beyond the last node")
 
 
-def over(leaves: Digests, *, hasher: Hasher = hash_pieces) -> Tree:
+def over(leaves: Digests) -> Tree:
     """All nodes over the leaves of several trees of one size.
 
     Parameters
     ----------
     leaves : uint8 array ``[trees, leaves, 32]``
-    hasher : Hasher
 
     Examples
     --------
@@ -155,20 +155,18 @@ def over(leaves: Digests, *, hasher: Hasher = hash_pieces) -> Tree:
     (3, True, 5)
     """
     trees, width, _ = leaves.shape
-    if not trees * width:
-        empty: Digests = np.zeros((1, 0, DIGEST), np.uint8)
-        return Tree((empty,), (empty,))
-    lower = levels(leaves, hasher=hasher)
-    upper = levels(lower[-1].reshape(1, trees, DIGEST), hasher=hasher)
-    return Tree(tuple(lower), tuple(upper))
+    rows = HASHLIB.nodes(leaves) if trees * width else np.zeros((0, DIGEST), np.uint8)
+    return view(trees, width, rows)
 
 
-def _shapes(trees: int, leaves: int) -> list[tuple[int, int]]:
+@functools.lru_cache
+def _shapes(trees: int, leaves: int) -> tuple[tuple[int, int], ...]:
     """Trees and nodes of each level but the border's second time."""
     if not trees * leaves:
-        return [(1, 0)]
+        return ((1, 0),)
     lower = [(trees, -(-leaves >> level)) for level in range(height(leaves) + 1)]
-    return lower + [(1, -(-trees >> level)) for level in range(1, height(trees) + 1)]
+    upper = [(1, -(-trees >> level)) for level in range(1, height(trees) + 1)]
+    return (*lower, *upper)
 
 
 def count_nodes(trees: int, leaves: int) -> int:

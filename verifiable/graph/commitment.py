@@ -16,6 +16,7 @@ descriptor. Every tensor stands at one place: an Input at the inputs and a Const
 if they are outputs as well, what two outputs name only once.
 """
 
+import functools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ def model_header(graph: Graph) -> ModelHeader:
     )
 
 
+@functools.lru_cache(maxsize=4)  # a run of a small model takes no longer than its root
 def model_root(graph: Graph) -> Sha256:
     """Digest of a graph and of all its weights; its regions are not covered.
 

@@ -10,6 +10,7 @@ of one element. With ``E = 1024 / itemsize``:
 Both trees are filled up as ``crypto.merkle`` says. A tensor without elements is one `PAD`.
 """
 
+import functools
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -77,6 +78,7 @@ class Layout:
         return tree * self.leaves_of_tree + place // self.leaf
 
 
+@functools.lru_cache(maxsize=4096)
 def layout(kind: TensorType) -> Layout:
     """How a type is cut into leaves.
 
@@ -98,8 +100,8 @@ def layout(kind: TensorType) -> Layout:
 
 def type_of(array: Array) -> TensorType:
     """Type of an array whose dtype is one of the machine's, in any byte order."""
-    native = array.dtype.newbyteorder("=")
-    return TensorType(_DTYPES[native], tuple(map(int, array.shape)))
+    dtype = _DTYPES.get(array.dtype) or _DTYPES[array.dtype.newbyteorder("=")]
+    return TensorType(dtype, tuple(map(int, array.shape)))
 
 
 def header(kind: TensorType) -> bytes:

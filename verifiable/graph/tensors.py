@@ -8,37 +8,33 @@ The rank says how long the message is, so no two types or trees share one. A che
 type, so it knows the height of the tree and the exact length of each leaf.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from verifiable.crypto.merkle import (
     DIGEST,
+    HASHLIB,
+    PAD,
     Buffer,
     Digests,
     Hasher,
     Tag,
     check_root,
     climb,
-    fold,
-    hash_pieces,
     path_length,
     tagged,
 )
-from verifiable.crypto.tree import Tree, count_nodes, over, view
+from verifiable.crypto.tree import Tree, count_nodes, view
 from verifiable.errors import OpeningRejectedError
 from verifiable.graph.ir import Array, TensorType
-from verifiable.graph.layout import Layout, big_endian, header, layout, type_of
+from verifiable.graph.layout import big_endian, header, layout, type_of
 from verifiable.types import Sha256
 
-BLOCK_BYTES: Final = 1 << 20
-"""About how much of a tensor is turned over and hashed at a time; fits the cache."""
-
-Reader = Callable[[int], Array]
-"""Gives the next so many elements of a tensor, one axis, in row-major order."""
+BLOCK: Final = 1 << 20
+"""Elements that are turned over at a time for a sink."""
 
 Sink = Callable[[Buffer], object]
 """Takes the bytes of a tensor, block by block, in order."""
@@ -49,99 +45,48 @@ def seal(kind: TensorType, tree: bytes) -> Sha256:
     return tagged(Tag.TENSOR, header(kind), tree)
 
 
-def _blocks(plan: Layout) -> Iterator[tuple[int, int]]:
-    """Cut a tensor into blocks: elements, and elements of each tree in it.
-
-    A block is several whole trees, or a whole number of leaves of one, or the end of one.
-    """
-    most = max(BLOCK_BYTES // (plan.leaf * plan.type.dtype.itemsize), 1)
-    if plan.leaves_of_tree > most:
-        for _ in range(plan.trees):
-            for start in range(0, plan.span, most * plan.leaf):
-                count = min(most * plan.leaf, plan.span - start)
-                yield count, count
-    elif plan.leaves:
-        together = most // plan.leaves_of_tree
-        for tree in range(0, plan.trees, together):
-            yield min(together, plan.trees - tree) * plan.span, plan.span
-
-
-def _hash_block(data: NDArray[np.uint8], span: int, leaf: int, hasher: Hasher) -> Digests:
-    """Digests of the leaves of a block, ``[leaves, 32]``; `span` and `leaf` are in bytes."""
-    trees, (full, rest) = len(data) // span, divmod(span, leaf)
-    rows = data.reshape(trees, span)
-    found = np.empty((trees, full + bool(rest), DIGEST), np.uint8)
-    if full:
-        pieces = np.ascontiguousarray(rows[:, : full * leaf]).reshape(trees * full, leaf)
-        hashed = np.frombuffer(hasher(Tag.LEAF, pieces), np.uint8)
-        found[:, :full] = hashed.reshape(trees, full, DIGEST)
-    if rest:
-        ends = np.ascontiguousarray(rows[:, full * leaf :])
-        hashed = np.frombuffer(hasher(Tag.LEAF, ends), np.uint8)
-        found[:, full] = hashed.reshape(trees, DIGEST)
-    return found.reshape(-1, DIGEST)
-
-
-def reader(array: Array) -> Reader:
-    """Read an array from its beginning; it may be mapped from a file."""
-    flat, done = array.reshape(-1), 0
-
-    def read(count: int) -> Array:
-        nonlocal done
-        done += count
-        return flat[done - count : done]
-
-    return read
-
-
-def leaf_digests(
-    kind: TensorType, read: Reader, *, hasher: Hasher = hash_pieces, sink: Sink | None = None
-) -> Digests:
-    """Digests of a tensor's leaves, in order; needs 32 bytes to a leaf and one block more.
+def tensor_nodes(array: Array, *, hasher: Hasher = HASHLIB, sink: Sink | None = None) -> Digests:
+    """All nodes of a tensor's tree; no copy of the tensor is made.
 
     Parameters
     ----------
-    kind : TensorType
-    read : Reader
-        In any byte order.
+    array : f32, i8, u8, i32, i64 or bool, any shape and byte order
+        It may be mapped from a file.
     hasher : Hasher
     sink : callable, optional
         Is given the canonical bytes on the way.
 
     Returns
     -------
-    uint8 array ``[leaves, 32]``
+    uint8 array ``[nodes, 32]``
+        As ``crypto.tree.Tree.rows`` has them; the last is the root.
     """
-    plan = layout(kind)
-    width = kind.dtype.itemsize
-    found = np.empty((plan.leaves, DIGEST), np.uint8)
-    done = 0
-    for count, span in _blocks(plan):
-        data = big_endian(read(count))
-        if sink is not None:
-            sink(data)
-        block = np.frombuffer(data, np.uint8)
-        hashed = _hash_block(block, span * width, plan.leaf * width, hasher)
-        found[done : done + len(hashed)] = hashed
-        done += len(hashed)
-    return found
+    found = _cut(array, sink)
+    return hasher.tree(*found) if found else np.empty((0, DIGEST), np.uint8)
 
 
-def stream_tree(
-    kind: TensorType, read: Reader, *, hasher: Hasher = hash_pieces, sink: Sink | None = None
-) -> Tree:
-    """All nodes of the tree of a tensor that is never whole in memory; see `leaf_digests`.
+def _cut(array: Array, sink: Sink | None) -> tuple[Digests, int, int] | None:
+    """What a `Hasher` makes a tree of, None if there is no element."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if sink is not None:
+        for start in range(0, flat.size, BLOCK):
+            sink(big_endian(flat[start : start + BLOCK]))
+    if not flat.size:
+        return None
+    plan, itemsize = layout(type_of(array)), flat.itemsize
+    turned = flat.dtype != flat.dtype.newbyteorder(">")
+    data = flat.view(np.uint8).reshape(plan.trees, plan.span * itemsize)
+    return data, plan.leaf * itemsize, itemsize if turned else 1
 
-    Needs 64 bytes to a leaf and one block more.
-    """
-    plan = layout(kind)
-    leaves = leaf_digests(kind, read, hasher=hasher, sink=sink)
-    return over(leaves.reshape(plan.trees, plan.leaves_of_tree, DIGEST), hasher=hasher)
+
+def root_of_nodes(kind: TensorType, nodes: Digests) -> Sha256:
+    """Root of a tensor from what `tensor_nodes` gives."""
+    return seal(kind, nodes[-1].tobytes() if len(nodes) else PAD)
 
 
-def tensor_tree(array: Array, *, hasher: Hasher = hash_pieces, sink: Sink | None = None) -> Tree:
+def tensor_tree(array: Array, *, hasher: Hasher = HASHLIB) -> Tree:
     """All nodes of a tensor's tree; its root is ``seal(type, tree.top)``."""
-    return stream_tree(type_of(array), reader(array), hasher=hasher, sink=sink)
+    return view_tree(type_of(array), tensor_nodes(array, hasher=hasher))
 
 
 def nodes_of(kind: TensorType) -> int:
@@ -156,14 +101,7 @@ def view_tree(kind: TensorType, rows: Digests) -> Tree:
     return view(plan.trees, plan.leaves_of_tree, rows)
 
 
-def stream_root(
-    kind: TensorType, read: Reader, *, hasher: Hasher = hash_pieces, sink: Sink | None = None
-) -> Sha256:
-    """Root of a tensor that is never whole in memory; see `stream_tree`."""
-    return seal(kind, stream_tree(kind, read, hasher=hasher, sink=sink).top)
-
-
-def tensor_root(array: Array, *, hasher: Hasher = hash_pieces, sink: Sink | None = None) -> Sha256:
+def tensor_root(array: Array, *, hasher: Hasher = HASHLIB, sink: Sink | None = None) -> Sha256:
     """Root of a tensor.
 
     Parameters
@@ -182,7 +120,8 @@ def tensor_root(array: Array, *, hasher: Hasher = hash_pieces, sink: Sink | None
     >>> tensor_root(np.array(7, np.int32)) == wanted
     True
     """
-    return stream_root(type_of(array), reader(array), hasher=hasher, sink=sink)
+    found = _cut(array, sink)
+    return seal(type_of(array), hasher.root(*found) if found else PAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +135,7 @@ class Opening:
 
 
 def open_leaf(
-    array: Array, leaf: int, *, tree: Tree | None = None, hasher: Hasher = hash_pieces
+    array: Array, leaf: int, *, tree: Tree | None = None, hasher: Hasher = HASHLIB
 ) -> Opening:
     """Open a leaf.
 
@@ -218,7 +157,7 @@ def open_leaf(
 
 
 def open_row(
-    array: Array, row: int, *, tree: Tree | None = None, hasher: Hasher = hash_pieces
+    array: Array, row: int, *, tree: Tree | None = None, hasher: Hasher = HASHLIB
 ) -> Opening:
     """Open a row: all of it where rows are trees, else the leaf that it is packed in.
 
@@ -290,8 +229,7 @@ def row_root(kind: TensorType, data: Buffer) -> Sha256:
     plan = layout(kind)
     assert plan.rows_are_trees
     row = np.frombuffer(data, np.uint8)
-    leaves = _hash_block(row, len(row), plan.leaf * kind.dtype.itemsize, hash_pieces)
-    return Sha256(fold(leaves[None]).tobytes())
+    return Sha256(HASHLIB.tree(row[None], plan.leaf * kind.dtype.itemsize, 1)[-1].tobytes())
 
 
 def check_leaf(root: bytes, kind: TensorType, leaf: int, opening: Opening) -> None:

@@ -1,8 +1,12 @@
 // What verifiable/engines/cpu_library.py calls, through ctypes.
+#include <algorithm>
+#include <cstring>
 #include <new>
 
 #include "plan.h"
 #include "pool.h"
+#include "sha256.h"
+#include "tree.h"
 
 using namespace verifiable;
 
@@ -12,12 +16,30 @@ struct Engine {
     explicit Engine(int threads) : pool(threads), scratch(threads) {}
     Pool pool;
     std::vector<Scratch> scratch;
+    std::vector<u8> nodes;  // of a tree of which the root is all that is wanted
 };
 
 // Elements that one task looks at for a NaN.
 constexpr i64 STRETCH = 1 << 15;
 
 enum Status : int { DONE, NO_MEMORY, BAD_PLAN, BAD_INPUT };
+
+// Calls `work` with the threads of an engine, or with none.
+template <class Work>
+int on_pool(void* engine, const Work& work) {
+    try {
+        if (engine) {
+            auto& e = *(Engine*)engine;
+            std::lock_guard<std::mutex> lock(e.pool.busy);
+            work(&e.pool);
+        } else {
+            work(nullptr);
+        }
+    } catch (const std::bad_alloc&) {
+        return NO_MEMORY;
+    }
+    return DONE;
+}
 
 }  // namespace
 
@@ -111,6 +133,34 @@ int verifiable_plan_run(void* plan, void* engine, void* const* slots, i64 first,
         return NO_MEMORY;
     }
     return DONE;
+}
+
+// Whether the next two work on this processor.
+int verifiable_has_sha() { return has_sha(); }
+
+// Hashes pieces, see tree.h; on this thread alone without an engine.
+int verifiable_hash_pieces(void* engine, int tag, const void* data, i64 spans, i64 span, i64 size,
+                           int width, void* digests) {
+    return on_pool(engine, [&](Pool* pool) {
+        hash_pieces(pool, (u8)tag, {(const u8*)data, spans, span, size, width}, (u8*)digests);
+    });
+}
+
+// Hashes a tree, see tree.h, into `rows`; if that is null, no more than its root into `root`.
+int verifiable_hash_tree(void* engine, const void* data, i64 trees, i64 span, i64 size, int width,
+                         const void* pads, void* rows, void* root) {
+    return on_pool(engine, [&](Pool* pool) {
+        const Pieces pieces{(const u8*)data, trees, span, size, width};
+        if (rows) {
+            hash_tree(pool, pieces, (const u8*)pads, (u8*)rows);
+            return;
+        }
+        std::vector<u8> own;
+        std::vector<u8>& nodes = engine ? ((Engine*)engine)->nodes : own;
+        nodes.resize(std::max(nodes.size(), size_t(count_nodes(pieces) * DIGEST)));
+        const u8* top = hash_tree(pool, pieces, (const u8*)pads, nodes.data());
+        std::memcpy(root, top, DIGEST);
+    });
 }
 }
 #pragma GCC visibility pop

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from verifiable.crypto.merkle import Hasher, Tag, tagged, tree_root
-from verifiable.engines.native_hash import best_hasher
+from verifiable.engines.native_hash import best_hasher, hasher_for
 from verifiable.engines.protocol import Progress, Runner
 from verifiable.graph.check import input_types
 from verifiable.graph.commitment import Section, model_root, trace_slots
 from verifiable.graph.ir import Array, Const, Graph, Index
 from verifiable.graph.layout import type_of
-from verifiable.graph.tensors import Sink, seal, tensor_root, tensor_tree
+from verifiable.graph.tensors import Sink, root_of_nodes, tensor_nodes, tensor_root
 from verifiable.types import Sha256
 
 
@@ -66,11 +66,10 @@ def roots_of(graph: Graph, roots: Sequence[Sha256], section: Section) -> list[Sh
 
 def sections(graph: Graph, roots: Sequence[Sha256]) -> Sections:
     """Input, body and output root from the roots of all tensors."""
-    return Sections(
-        tree_root(roots_of(graph, roots, Section.INPUT)),
-        tree_root(roots_of(graph, roots, Section.BODY)),
-        tree_root(roots_of(graph, roots, Section.OUTPUT)),
-    )
+    parts: dict[Section, list[Sha256]] = {section: [] for section in Section}
+    for slot, root in zip(trace_slots(graph), roots, strict=True):
+        parts[slot.section].append(root)
+    return Sections(*(tree_root(parts[Section(code)]) for code in range(3)))
 
 
 def input_root(
@@ -151,18 +150,20 @@ class Recorder:
         self._roots: list[Sha256] = []
 
     def __call__(self, index: Index, tensor: Array, /) -> None:
-        """Take the next root; needs memory for one block and the digests of the leaves."""
+        """Take the next root; needs memory for its nodes, and for one block if there is a sink."""
         assert index == len(self._roots), "an engine skipped an instruction"
         instruction = self._graph.instructions[index]
         if isinstance(instruction, Const):
             self._roots.append(instruction.root)
             return
         assert type_of(tensor) == instruction.type, "an engine gave another type"
-        tree = tensor_tree(tensor, hasher=self._hasher, sink=self._sink)
-        self._roots.append(seal(instruction.type, tree.top))
-        if self._nodes is not None:
-            for level in tree.rows():
-                self._nodes(level.tobytes())
+        if self._nodes is None:
+            root = tensor_root(tensor, hasher=self._hasher, sink=self._sink)
+        else:
+            nodes = tensor_nodes(tensor, hasher=self._hasher, sink=self._sink)
+            root = root_of_nodes(instruction.type, nodes)
+            self._nodes(nodes.tobytes())
+        self._roots.append(root)
 
     def trace(self) -> Trace:
         """The trace of a run that has ended."""
@@ -207,6 +208,6 @@ def commit(
     TensorError
         If the inputs are not what the graph asks for.
     """
-    recorder = Recorder(graph, hasher=hasher, sink=sink, nodes=nodes)
+    recorder = Recorder(graph, hasher=hasher or hasher_for(runner), sink=sink, nodes=nodes)
     outputs = runner.run(inputs, watch=recorder, progress=progress)
     return recorder.trace(), outputs

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from verifiable.crypto.merkle import Buffer, Hasher
-from verifiable.engines.native_hash import best_hasher
+from verifiable.engines.native_hash import hasher_for
 from verifiable.engines.protocol import Progress, Runner
 from verifiable.graph.ir import Array, Const, Graph, Index, Literal, TensorType
 from verifiable.graph.json_form import instruction_text, literal_text
@@ -190,6 +190,6 @@ def replay(
     TensorError
         If the inputs are not what the graph asks for.
     """
-    watcher = _Replay(graph, claimed, hasher or best_hasher())
+    watcher = _Replay(graph, claimed, hasher or hasher_for(runner))
     runner.run(inputs, watch=watcher, progress=progress)
     return watcher.found

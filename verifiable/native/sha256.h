@@ -1,0 +1,21 @@
+// SHA-256 of messages that are a tag byte and then elements in big-endian order.
+#pragma once
+
+#include <cstdint>
+
+namespace verifiable {
+
+constexpr std::int64_t DIGEST = 32;
+
+// How many messages are best hashed at a time.
+constexpr int ABREAST = 3;
+
+// Whether the processor has the instructions that `hash_messages` needs.
+bool has_sha();
+
+// Hashes `count` messages, 1 .. ABREAST of them. Each is `tag` and then `size` bytes at `from`: whole
+// elements of `width` (1, 4 or 8) bytes in the order of this machine, which are turned over.
+void hash_messages(std::uint8_t tag, int count, const std::uint8_t* const* from, std::int64_t size,
+                   int width, std::uint8_t* const* to);
+
+}  // namespace verifiable
