@@ -312,6 +312,56 @@ def rectified_conv(b: Blocks) -> Index:
     return b.apply(Scalar.SUB, y, b.view(late, (1, 23, 1), (0, 1, 1)))
 
 
+def _seen_by_windows(b: Blocks, x: Index, size: int, step: int, fold: Fold) -> Index:
+    """A pool along rows, then one along columns, as lowering writes it."""
+    _, channels, height, width = b.shape(x)
+    wide, tall = (width - size) // step + 1, (height - size) // step + 1
+    along = b.view(
+        x, (1, channels, height, wide, size), (0, height * width, width, step, 1)
+    )  # fmt: skip
+    rows = b.fold(along, fold)
+    down = b.view(rows, (1, channels, tall, wide, size), (0, height * wide, step * wide, 1, wide))
+    return b.fold(down, fold)
+
+
+def pools(b: Blocks) -> Index:
+    """Windows of all dtypes, in steps of 1, 2 and 3, narrower and wider than a vector."""
+    total: Index | None = None
+    for dtype in (F32, DType.I8, DType.U8, DType.I32, DType.I64):
+        for width, step, fold in ((77, 2, Fold.MAX), (41, 1, Fold.MIN), (20, 3, Fold.MAX)):
+            x = b.input(1, 3, 23, width, dtype=dtype)
+            y = _seen_by_windows(b, x, 3, step, fold)
+            if dtype is not F32:
+                to_floats = program((Scalar.TO_F32, (0,)))
+                y = b.map([y], to_floats, F32)
+            flat = b.fold(b.view(y, (1, 1, 1, 1, prod(b.shape(y)))))
+            again = b.map([y, flat], program((Scalar.ADD, (0, 1))))
+            part = b.view(again, (1, 24), (0, 1))
+            total = part if total is None else b.apply(Scalar.ADD, total, part)
+    assert total is not None
+    return total
+
+
+def signed_conv(b: Blocks) -> Index:
+    """Patches of bytes of both signs, side by side and in steps of two."""
+    x = b.input(1, 3, 31, 45, dtype=DType.I8)
+    kept = _padded(b, b.map([x], program((Scalar.MIN, (0, 1)), literals=[Literal(DType.I8, 99)]),
+                            DType.I8), 3)  # fmt: skip
+    sums = [
+        b.fold(b.dot(b.weight(1, 11, 147, dtype=DType.I8), _patches(b, kept, 7, step)))
+        for step in (1, 2, 3)
+    ]
+    return b.add(Concat(type=TensorType(DType.I32, (1, 33)), parts=tuple(sums), axis=1))
+
+
+def strided_rectified_conv(b: Blocks) -> Index:
+    """Patches in steps of two, of few places and of many, where products are added in 16 bits."""
+    x = _padded(b, _positive(b, b.input(1, 9, 28, 28, dtype=DType.I8)), 1)
+    y = b.dot(_weights(b, (1, 17, 81), 90), _patches(b, x, 3, 2))
+    few = b.dot(_weights(b, (1, 150, 81), 90), _patches(b, x, 3, 5))
+    return b.apply(Scalar.SUB, y, b.view(few, (1, 17, 1), (0, 1, 1)))
+
+
 def unsigned_weights(b: Blocks) -> Index:
     x = _positive(b, b.input(1, 20, 48, dtype=DType.I8))
     return b.dot(b.weight(1, 9, 48, dtype=DType.U8), x)
@@ -343,7 +393,7 @@ def transposed(b: Blocks) -> Index:
 ALL: Final[tuple[Callable[[Blocks], Index], ...]] = (
     softmax, layer_norm, gelu, attention, transformer, one_token, residual, late_conv, pooled,
     depthwise, quantised, unsigned, quantised_conv, rectified, rectified_conv, at_the_limits,
-    unsigned_weights, scaled, transposed,
+    pools, signed_conv, strided_rectified_conv, unsigned_weights, scaled, transposed,
 )  # fmt: skip
 
 

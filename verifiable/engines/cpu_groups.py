@@ -18,6 +18,7 @@ from verifiable.graph.ir import (
     Reduce,
     operands,
 )
+from verifiable.graph.vocabulary import Fold
 
 MOST_NODES: Final = 24
 WIDEST_FOLD_OF_DOT: Final = 4096
@@ -208,13 +209,22 @@ class Grouping:
             return None
         if not alone and not group.folds and not self._may_fold(group):
             return None
-        reading = self._reading(group, x, kind.shape, column=False)
+        reading = self._window(group, x) if alone and self._is_pool(group, index) else None
+        reading = reading or self._reading(group, x, kind.shape, column=False)
         if reading is None and alone:
             reading = self._window(group, x)
         if reading is None and alone:
             self.layouts.demand(x)
             reading = self._reading(group, x, kind.shape, column=False)
         return _node(index, [reading], column=True, alone=alone)
+
+    def _is_pool(self, group: Group, index: Index) -> bool:
+        """Whether rows side by side are folded, which is fast wherever their own elements lie."""
+        instruction = self.graph.instructions[index]
+        if not isinstance(instruction, Reduce) or instruction.fold not in {Fold.MAX, Fold.MIN}:
+            return False
+        axes = split(self.layouts.of[instruction.x].digits, [group.rows, group.width])
+        return axes is not None and bool(axes[0]) and axes[0][-1][1] in {1, 2}
 
     def _window(self, group: Group, x: Index) -> Reading | None:
         """Short rows of several strides."""

@@ -11,18 +11,52 @@ namespace {
 // Bytes below which one thread is faster than several.
 constexpr i64 SMALL = 1 << 16;
 
+// Of few bytes: moves of one size that overlap, since a call of memcpy would cost more.
+template <i64 SIZE>
+inline void move_ends(u8* to, const u8* from, i64 bytes) {
+    u8 low[SIZE], high[SIZE];
+    std::memcpy(low, from, SIZE);
+    std::memcpy(high, from + bytes - SIZE, SIZE);
+    std::memcpy(to, low, SIZE);
+    std::memcpy(to + bytes - SIZE, high, SIZE);
+}
+
+void copy_bytes(u8* to, const u8* from, i64 bytes) {
+    if (bytes > 256) {
+        std::memcpy(to, from, bytes);
+    } else if (bytes > 32) {
+        for (i64 i = 0; i < bytes - 32; i += 32) std::memcpy(to + i, from + i, 32);
+        std::memcpy(to + bytes - 32, from + bytes - 32, 32);
+    } else if (bytes >= 16) {
+        move_ends<16>(to, from, bytes);
+    } else if (bytes >= 8) {
+        move_ends<8>(to, from, bytes);
+    } else if (bytes >= 4) {
+        move_ends<4>(to, from, bytes);
+    } else if (bytes >= 2) {
+        move_ends<2>(to, from, bytes);
+    } else if (bytes == 1) {
+        *to = *from;
+    }
+}
+
+// Margins are one or two elements mostly.
+template <class T>
+void fill_line(T* to, i64 count, T fill) {
+    if (count > 2) {
+        std::fill_n(to, count, fill);
+    } else if (count > 0) {
+        to[0] = to[count - 1] = fill;
+    }
+}
+
 template <class T>
 void copy_line(T* to, i64 to_step, const T* from, i64 step, i64 low, i64 high, i64 extent, T fill) {
     if (to_step == 1) {
-        std::fill(to, to + low, fill);
-        std::fill(to + high, to + extent, fill);
+        fill_line(to, low, fill);
+        fill_line(to + high, extent - high, fill);
         if (step == 1) {
-            // Most lines are short: a call of memcpy would cost more than they do.
-            if (high - low <= 16) {
-                for (i64 i = low; i < high; ++i) to[i] = from[i];
-            } else {
-                std::memcpy(to + low, from + low, (high - low) * sizeof(T));
-            }
+            copy_bytes((u8*)(to + low), (const u8*)(from + low), (high - low) * (i64)sizeof(T));
         } else if (step == 0) {
             if (low < high) std::fill(to + low, to + high, *from);
         } else if (step == 2) {
@@ -87,16 +121,24 @@ void copy_elements(const Run& run, const Copy& c) {
     for (int d = 0; d < last; ++d)
         if (d != other) lines *= c.extents[d];
     auto work = [&](i64 first, i64 stop) {
+        std::vector<i64> at(last);
+        for (i64 d = last - 1, rest = first; d >= 0; --d) {
+            if (d == other) continue;
+            at[d] = rest % c.extents[d];
+            rest /= c.extents[d];
+        }
         for (i64 line = first; line < stop; ++line) {
-            i64 rest = line, source = 0, target = 0;
-            bool inside = true;
+            i64 source = 0, target = 0;
+            bool inside = true, carry = true;
             for (int d = last - 1; d >= 0; --d) {
                 if (d == other) continue;
-                i64 i = rest % c.extents[d];
-                rest /= c.extents[d];
+                const i64 i = at[d];
                 inside &= i >= c.low[d] && i < c.high[d];
                 source += i * c.strides[d];
                 target += i * c.out_strides[d];
+                // To the next line.
+                at[d] = carry ? (i + 1 < c.extents[d] ? i + 1 : 0) : i;
+                carry = carry && !at[d];
             }
             i64 extent = c.extents[last];
             if (other >= 0 && inside) {

@@ -9,6 +9,7 @@
 // below 258 = 32767 / 127, which is found out once, for each stretch of GROUP elements of k.
 #include "bytes.h"
 #include "dot.h"
+#include "sixteen.h"
 
 namespace verifiable {
 
@@ -123,7 +124,18 @@ struct WideKernels {
 
     static void pack_right(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
                            i64 k0, i64 k1, i8* to) {
-        pack<i8, COLUMNS>(rows, data, batch, first, stop, k0, k1, to);
+        i64 offset[COLUMNS];
+        for (i64 i = first; i < stop; ++i) offset[i - first] = rows.row[i];
+        for (i64 i = 0; i < COLUMNS; i += 16) {
+            constexpr i64 BYTES = 2 * std::min<i64>(COLUMNS, 16);
+            each_lines<2>(rows, data + rows.batch[batch], offset + i,
+                          std::clamp<i64>(stop - first - i, 0, 16), k0, k1,
+                          [&](i64 k, const Line* lines) {
+                              u8 pairs[32];
+                              interleave_pairs(lines, pairs);
+                              std::memcpy(to + (k - k0) * COLUMNS + 2 * i, pairs, BYTES);
+                          });
+        }
     }
 };
 
@@ -248,19 +260,14 @@ struct NarrowKernels {
         }
         i64 offset[STEP];
         for (i64 i = 0; i < count; ++i) offset[i] = rows.row[first + i];
+        if (!rows.k.unit()) return pack_lines<STEP>(rows, from, offset, count, k0, k1, to);
         i64 k = k0;
-        if (rows.k.unit()) {
-            for (; k < k0 + whole; k += 4, to += 4 * STEP)
-                for (i64 i = 0; i < count; ++i) {
-                    std::uint32_t quad;
-                    std::memcpy(&quad, from + offset[i] + k, 4);
-                    std::memcpy(to + 4 * i, &quad, 4);
-                }
-        } else {
-            pack_lines<STEP>(rows, from, offset, count, k0, k0 + whole, to);
-            k = k0 + whole;
-            to += whole * STEP;
-        }
+        for (; k < k0 + whole; k += 4, to += 4 * STEP)
+            for (i64 i = 0; i < count; ++i) {
+                std::uint32_t quad;
+                std::memcpy(&quad, from + offset[i] + k, 4);
+                std::memcpy(to + 4 * i, &quad, 4);
+            }
         for (; k < k1; ++k) {
             const u8* line = from + rows.k[k];
             for (i64 i = 0; i < count; ++i) to[4 * i + (k - k0) % 4] = line[offset[i]];
@@ -269,29 +276,16 @@ struct NarrowKernels {
 
     // Where elements of one k lie side by side, as in patches: four such lines, interleaved.
     template <i64 STEP>
-    static void pack_lines(const Rows& rows, const u8* from, const i64* offset, i64 count,
-                               i64 k0, i64 k1, u8* to) {
-        constexpr int RUNS = 4;
-        i64 start[RUNS + 1] = {0};
-        int runs = 1;
-        for (i64 i = 1; i < count && runs <= RUNS; ++i)
-            if (offset[i] != offset[i - 1] + 1) start[runs++] = i;
-        const bool by_vectors = rows.margin && STEP % 16 == 0 && runs <= RUNS;
-        u8 lines[4][2 * STEP];
-        std::memset(lines, 0, sizeof lines);
-        for (i64 k = k0; k < k1; k += 4, to += 4 * STEP) {
-            for (int e = 0; e < 4; ++e) {
-                const u8* line = from + rows.k[k + e];
-                if (by_vectors) {
-                    // What is too much is written over by the next run.
-                    for (int r = 0; r < runs; ++r)
-                        std::memcpy(lines[e] + start[r], line + offset[start[r]], STEP);
-                } else {
-                    for (i64 i = 0; i < count; ++i) lines[e][i] = line[offset[i]];
-                }
-            }
-            for (i64 i = 0; i < STEP; ++i)
-                for (int e = 0; e < 4; ++e) to[4 * i + e] = lines[e][i];
+    static void pack_lines(const Rows& rows, const u8* from, const i64* offset, i64 count, i64 k0,
+                           i64 k1, u8* to) {
+        for (i64 i = 0; i < std::min(count, STEP); i += 16) {
+            constexpr i64 BYTES = 4 * std::min<i64>(STEP, 16);
+            each_lines<4>(rows, from, offset + i, std::clamp<i64>(count - i, 0, 16), k0, k1,
+                          [&](i64 k, const Line* lines) {
+                              u8 quads[64];
+                              interleave_quads(lines, quads);
+                              std::memcpy(to + (k - k0) * STEP + 4 * i, quads, BYTES);
+                          });
         }
     }
 

@@ -12,6 +12,8 @@ namespace {
 
 // Elements of a block without a Dot: two tensors of floats fill half of the first cache.
 constexpr i64 BLOCK_ELEMENTS = 2048;
+// The same of a block with one node, which passes by each element once anyhow.
+constexpr i64 LONE_ELEMENTS = 16384;
 // Bytes of a block of a Dot's result that later nodes work on.
 constexpr i64 DOT_BYTES = 256 << 10;
 
@@ -68,7 +70,10 @@ Cut cut_dot(const Group& group, const Tile& wanted, int threads) {
 }
 
 Cut cut_rows(const Group& group, const Tile& wanted, int threads) {
-    i64 rows = std::max<i64>(1, BLOCK_ELEMENTS / std::max<i64>(1, group.width));
+    i64 nodes = 0;
+    for (const Node& node : group.nodes) nodes += node.kind != Node::NONE;
+    const i64 most = nodes > 1 ? BLOCK_ELEMENTS : LONE_ELEMENTS;
+    i64 rows = std::max<i64>(1, most / std::max<i64>(1, group.width));
     i64 columns = group.whole_rows ? group.width : std::min(group.width, BLOCK_ELEMENTS);
     while (threads > 1 && rows > 1 && ceil_div(group.rows, rows) < threads &&
            group.rows * group.width > BLOCK_ELEMENTS / 2)

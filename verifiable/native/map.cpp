@@ -217,7 +217,7 @@ void run_reduce(const Block& block, const Node& node) {
     } else {
         base = block.run.address(operand.at);
     }
-    if (operand.node < 0 && fold_windows(block, node, (const std::int32_t*)base, out)) return;
+    if (operand.node < 0 && fold_windows(block, node, base, out)) return;
     for (i64 r = 0; r < block.rows(); ++r) {
         const u8* row = base + (operand.node >= 0 ? r * step : operand.row[block.r0 + r]) * size;
         if (operand.along.extent > 1) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "lanes.h"
+#include "sixteen.h"
 #include "tile.h"
 
 namespace verifiable {
@@ -14,17 +15,38 @@ float sum_floats(const float* x, i64 width, i64 chunk) {
     return sum_row(width, chunk, x, nullptr, 0, [](Side& at) { return at; });
 }
 
+// All bits where an element is `one`, else none.
+template <class I>
+inline I where(I x, std::int32_t one) {
+    if constexpr (std::is_integral_v<I>) {
+        return -(I)(x == one);
+    } else {
+        return x == (I{} + one);
+    }
+}
+
 // Integers in the order of the floats, -0 below +0, NaN on top; for MIN the order is turned over
 // but for NaN. Tensors hold no NaN but 0x7fc00000.
 template <bool LEAST, class I>
 inline I key_of(I bits) {
     I key = bits ^ ((bits >> 31) & 0x7fffffff);
     if constexpr (LEAST) {
-        I nan = -(I)(bits == (I{} + (std::int32_t)NAN_BITS));
-        if constexpr (!std::is_integral_v<I>) nan = bits == (I{} + (std::int32_t)NAN_BITS);
+        const I nan = where(bits, (std::int32_t)NAN_BITS);
         key = (~key & ~nan) | (nan & 0x7fffffff);
     }
     return key;
+}
+
+// The float with this key.
+template <bool LEAST, class I>
+inline I bits_of(I key) {
+    I nan = I{};
+    if constexpr (LEAST) {
+        nan = where(key, INT32_MAX);
+        key = ~key;
+    }
+    const I bits = key ^ ((key >> 31) & 0x7fffffff);
+    return (bits & ~nan) | (nan & (std::int32_t)NAN_BITS);
 }
 
 template <bool LEAST>
@@ -44,15 +66,6 @@ std::int32_t top_key(const std::int32_t* x, i64 width) {
     }
     for (; i < width; ++i) top = std::max(top, key_of<LEAST>(x[i]));
     return top;
-}
-
-template <bool LEAST>
-std::int32_t bits_of(std::int32_t key) {
-    if (LEAST) {
-        if (key == INT32_MAX) return (std::int32_t)NAN_BITS;
-        key = ~key;
-    }
-    return key ^ ((key >> 31) & 0x7fffffff);
 }
 
 template <bool LEAST>
@@ -110,45 +123,104 @@ void fold_row(int dtype, i64 fold, i64 chunk, const void* row, i64 width, void* 
 
 namespace {
 
-// Rows first .. stop, whose offsets grow by `step` from `base`.
+constexpr i64 WIDEST = 64;
+
+// How the elements of a fold are compared: of two keys the larger one wins.
 template <bool LEAST>
-void fold_strided(const std::int32_t* base, i64 step, const Operand& x, i64 width, i64 count,
-                  std::int32_t* out) {
-    for (i64 r = 0; r < count; ++r) out[r] = INT32_MIN;
-    for (i64 i = 0; i < width; ++i) {
-        const std::int32_t* at = base + (x.along.extent > 1 ? x.along[i] : i * x.inner);
-        if (step == 1) {
-            for (i64 r = 0; r < count; ++r) out[r] = std::max(out[r], key_of<LEAST>(at[r]));
-        } else if (step == 2) {
-            for (i64 r = 0; r < count; ++r) out[r] = std::max(out[r], key_of<LEAST>(at[2 * r]));
-        } else {
-            for (i64 r = 0; r < count; ++r) out[r] = std::max(out[r], key_of<LEAST>(at[r * step]));
+struct FloatOrder {
+    using Element = std::int32_t;  // its bits
+    template <class I>
+    static I key(I bits) { return key_of<LEAST>(bits); }
+    template <class I>
+    static I element(I key) { return bits_of<LEAST>(key); }
+};
+
+template <class T, bool LEAST>
+struct IntegerOrder {
+    using Element = T;
+    template <class I>
+    static I key(I x) { return LEAST ? (I)~x : x; }
+    template <class I>
+    static I element(I key) { return LEAST ? (I)~key : key; }
+};
+
+// A row begins every STEP elements; its own lie at `offsets` from there.
+template <class Order, int STEP, class T = typename Order::Element>
+void fold_neighbours(const T* from, const i64* offsets, i64 width, i64 count, T* out) {
+    constexpr i64 COUNT = 16 / sizeof(T);
+    for (i64 done = 0; done < count; done += COUNT) {
+        // The last may fold some rows once more.
+        const i64 r = std::min(done, count - COUNT);
+        auto best = Order::key(load_some<STEP>(from + r * STEP + offsets[0]));
+        for (i64 i = 1; i < width; ++i) {
+            const auto key = Order::key(load_some<STEP>(from + r * STEP + offsets[i]));
+            best = key > best ? key : best;
         }
+        best = Order::element(best);
+        std::memcpy(out + r, &best, 16);
     }
-    for (i64 r = 0; r < count; ++r) out[r] = bits_of<LEAST>(out[r]);
+}
+
+template <class Order, class T = typename Order::Element>
+void fold_apart(const T* from, i64 step, const i64* offsets, i64 width, i64 count, T* out) {
+    for (i64 r = 0; r < count; ++r) {
+        T best = Order::key(from[r * step + offsets[0]]);
+        for (i64 i = 1; i < width; ++i)
+            best = std::max<T>(best, Order::key(from[r * step + offsets[i]]));
+        out[r] = Order::element(best);
+    }
+}
+
+template <class Order, class T = typename Order::Element>
+void fold_rows(const Block& block, const Operand& x, const T* from, T* out) {
+    const i64 width = block.group.width;
+    i64 offsets[WIDEST];
+    for (i64 i = 0; i < width; ++i) offsets[i] = x.along.extent > 1 ? x.along[i] : i * x.inner;
+    const bool plain = x.row.plain();
+    const i64 extent = plain ? x.row.extent : x.row.parts[x.row.parts.size() - 2];
+    const i64 step = plain ? x.row.stride : x.row.parts.back();
+    for (i64 r = block.r0; r < block.r1;) {
+        const i64 count = std::min(extent - r % extent, block.r1 - r);
+        const T* at = from + x.row[r];
+        T* to = out + (r - block.r0);
+        if (step == 1 && count * (i64)sizeof(T) >= 16) {
+            fold_neighbours<Order, 1>(at, offsets, width, count, to);
+        } else if (step == 2 && count * (i64)sizeof(T) >= 16) {
+            fold_neighbours<Order, 2>(at, offsets, width, count, to);
+        } else {
+            fold_apart<Order>(at, step, offsets, width, count, to);
+        }
+        r += count;
+    }
+}
+
+template <bool LEAST>
+void fold_rows_of(const Block& block, const Operand& x, const u8* from, u8* out) {
+    switch (x.dtype) {
+        case F32:
+            return fold_rows<FloatOrder<LEAST>>(block, x, (const std::int32_t*)from,
+                                                (std::int32_t*)out);
+        case I8:
+            return fold_rows<IntegerOrder<std::int8_t, LEAST>>(block, x, (const std::int8_t*)from,
+                                                               (std::int8_t*)out);
+        case I32:
+            return fold_rows<IntegerOrder<std::int32_t, LEAST>>(
+                block, x, (const std::int32_t*)from, (std::int32_t*)out);
+        case I64:
+            return fold_rows<IntegerOrder<i64, LEAST>>(block, x, (const i64*)from, (i64*)out);
+        default: return fold_rows<IntegerOrder<u8, LEAST>>(block, x, from, out);
+    }
 }
 
 }  // namespace
 
-bool fold_windows(const Block& block, const Node& node, const std::int32_t* base, u8* out) {
-    constexpr i64 WIDEST = 64;
+bool fold_windows(const Block& block, const Node& node, const u8* base, u8* out) {
     const Operand& x = node.operands[0];
     const i64 width = block.group.width;
-    if (x.dtype != F32 || (node.fold != MAX && node.fold != MIN) || width > WIDEST) return false;
+    if ((node.fold != MAX && node.fold != MIN) || !width || width > WIDEST) return false;
     if (x.along.extent <= 1 && x.inner == 1 && width > 4) return false;
-    auto to = (std::int32_t*)out;
-    for (i64 r = block.r0; r < block.r1;) {
-        const i64 start = x.row[r];
-        i64 stop = r + 1, step = stop < block.r1 ? x.row[stop] - start : 0;
-        while (stop < block.r1 && x.row[stop] == start + (stop - r) * step) ++stop;
-        i64 count = stop - r;
-        if (node.fold == MAX) {
-            fold_strided<false>(base + start, step, x, width, count, to + (r - block.r0));
-        } else {
-            fold_strided<true>(base + start, step, x, width, count, to + (r - block.r0));
-        }
-        r = stop;
-    }
+    node.fold == MAX ? fold_rows_of<false>(block, x, base, out)
+                     : fold_rows_of<true>(block, x, base, out);
     return true;
 }
 

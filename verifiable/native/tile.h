@@ -38,8 +38,8 @@ void run_softmax(const Block& block, const Node& node);
 void run_centre(const Block& block, const Node& node);
 void run_scale(const Block& block, const Node& node);
 
-// MAX or MIN of floats in many short rows that lie one stride apart, as the windows of a pool do.
+// MAX or MIN in many short rows that lie one stride apart, as the windows of a pool do.
 // False if the node is none such, and nothing is done.
-bool fold_windows(const Block& block, const Node& node, const std::int32_t* base, u8* out);
+bool fold_windows(const Block& block, const Node& node, const u8* base, u8* out);
 
 }  // namespace verifiable
