@@ -1,12 +1,14 @@
-"""Benchmarks: ``bench.py zk|engines [NAME ...] [--json FILE] [--runs N] [--threads N]``.
+"""Benchmarks: ``bench.py zk|engines [NAME ...] [--json FILE] [--runs N] [--threads N ...]``.
 
 Peers run with their own defaults on the same machine in the same run; figures are medians. NAMEs
-choose models (zk) or rows (engines).
+choose models (zk) or rows (engines). Threads are those of ours and of the peer, of engines alone;
+rows of more than one say how many, as ``softmax@2``.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark import Row, report
@@ -21,7 +23,9 @@ def measured(args: argparse.Namespace) -> Iterator[Row]:
     else:
         from bench_engines import rows as of_engines
 
-        yield from of_engines(args.names, threads=args.threads, runs=args.runs)
+        for threads in args.threads:
+            for row in of_engines(args.names, threads=threads, runs=args.runs):
+                yield row if threads == 1 else replace(row, id=f"{row.id}@{threads}")
 
 
 def main() -> int:
@@ -31,7 +35,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args()
     rows = []
     for row in measured(args):

@@ -162,10 +162,9 @@ Line line_of(const Block& block, const Operand& o) {
     return {block.first(b), nullptr, 0, block.step(b)};
 }
 
-// Elements from a block to the one that is likely next, where it comes from memory.
-i64 next_block(const Block& block, const Operand& o) {
-    return o.node < 0 ? block.rows() * block.group.width : 0;
-}
+// Elements to the row after the next, which is then in the cache when its turn comes; 0 where rows
+// do not come from memory.
+i64 two_rows(const Block& block, const Operand& o) { return o.node < 0 ? 2 * block.group.width : 0; }
 
 // Of an input that nothing else looks at: a row from which a NaN came may hold one that is none of
 // ours.
@@ -294,7 +293,7 @@ void run_softmax(const Block& block, const Node& node) {
     const Line from = line_of(block, node.operands[0]);
     const Buffer& b = block.group.buffers[node.buffer];
     float* out = (float*)block.first(b);
-    const i64 width = block.group.width, ahead = next_block(block, node.operands[0]);
+    const i64 width = block.group.width, ahead = two_rows(block, node.operands[0]);
     for (i64 r = 0; r < block.rows(); ++r, out += block.step(b)) {
         const float* x = from[r];
         const Ends ends = ends_of(x, width);
@@ -321,7 +320,7 @@ void run_centre(const Block& block, const Node& node) {
     const Buffer& of_sums = block.group.buffers[node.buffer];
     float* centred = (float*)block.first(b);
     float* sums = (float*)block.first(of_sums);
-    const i64 width = block.group.width, ahead = next_block(block, node.operands[0]);
+    const i64 width = block.group.width, ahead = two_rows(block, node.operands[0]);
     for (i64 r = 0; r < block.rows(); ++r, centred += block.step(b)) {
         const float* x = from[r];
         float sum = 0.0f;
