@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from eth_abi.abi import decode
+from eth_abi.abi import decode, encode
 from graph_zoo import Case, cases, tensors
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from step_runs import honest
 from tensor_zoo import LONG, SMALL, kind_of_tensors
 
 from verifiable.chain.revert import RevertedError
+from verifiable.crypto.hashing import keccak256
 from verifiable.crypto.merkle import Tag, climb, path, rows_of, tagged, tree_root
 from verifiable.graph.commitment import Section
 from verifiable.graph.encoding import descriptor
@@ -27,6 +28,7 @@ from verifiable.types import Sha256
 
 pytestmark = pytest.mark.evm
 
+NO_SUCH_LEAF = keccak256(b"NoSuchLeaf(uint256,uint256)")[:4]
 kinds = kind_of_tensors(extents=(*SMALL, *LONG, 2048), most=8192)
 
 
@@ -57,8 +59,11 @@ def test_every_leaf_of_every_small_tree_climbs_to_its_root(count: int) -> None:
             except RevertedError:
                 continue
     for beyond in (count, count + 1, 2 * count, 2**255):
-        with pytest.raises(RevertedError):
-            climbed(leaves[0], count, beyond, [])
+        # No path makes a leaf of it, however long.
+        for siblings in (leaves[:length] for length in range(min(count, 7))):
+            with pytest.raises(RevertedError) as caught:
+                climbed(leaves[0], count, beyond, siblings)
+            assert caught.value.data == NO_SUCH_LEAF + encode(["uint256"] * 2, [beyond, count])
 
 
 @given(
