@@ -49,6 +49,9 @@ class Lab:
     def differs(self, statement: Statement, proof: StepProof, *, gas: int = GAS) -> bool:
         return self.ask("differs", statement_value(statement), proof_value(proof), gas=gas)
 
+    def partials_length(self, statement: Statement, proof: StepProof) -> int:
+        return int(self.ask("partialsLength", statement_value(statement), proof_value(proof)))
+
     def combines(self, statement: Statement, proof: StepProof, partials: bytes) -> bool:
         return self.ask("combines", statement_value(statement), proof_value(proof), partials)
 
