@@ -240,9 +240,9 @@ def test_a_combination_opens_types_and_a_piece_no_result() -> None:
     assert not piece.result.part.data
     with pytest.raises(OpeningRejectedError, match="type alone"):
         check_combination(statement, step, partials)
-    for other in (whole, step, piece):
+    for opened in (whole, step, piece):
         with pytest.raises(OpeningRejectedError, match="type alone"):
-            partials_length(statement, other)
+            partials_length(statement, opened)
     with pytest.raises(OpeningRejectedError, match="type alone"):
         check_piece(statement, replace(piece, result=whole.result), partials, 1)
     for other in (0, 2):
