@@ -13,6 +13,7 @@ from verifiable.chain.agent import Tick
 from verifiable.crypto.tree import Tree
 from verifiable.dispute.moves import Move, RevealPartials
 from verifiable.dispute.players import Challenger, Proposer
+from verifiable.dispute.prove import prove_combination
 from verifiable.dispute.step import check_combination, statement_of
 from verifiable.dispute.view import GameView
 from verifiable.graph.ir import Array, Dot, Graph, Index, Map
@@ -93,9 +94,12 @@ class Brazen:
             return move
         last = int.from_bytes(move.partials[-4:], "big")
         # A bit of the sum is worth so many of a smaller addend.
+        place = (Index(move.instruction), move.element)
+        asked = (self.proposer.run.graph, self.proposer.weights, self.proposer.run, *place)
+        proof = prove_combination(*asked)
         for near in sorted(range(last - REACH, last + REACH), key=lambda bits: abs(bits - last)):
             partials = move.partials[:-4] + near.to_bytes(4, "big")
-            if not check_combination(view.statement, move.proof, partials).differs:
+            if not check_combination(view.statement, proof, partials).differs:
                 return replace(move, partials=partials)
         raise RuntimeError("no last partial result gives the false element")
 

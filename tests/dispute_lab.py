@@ -15,7 +15,7 @@ from verifiable.claim import CanonClaim, CanonSubject, Header, claim_id
 from verifiable.crypto.tree import Tree
 from verifiable.dispute.jobs import Register
 from verifiable.dispute.judge import Recomputing
-from verifiable.dispute.moves import Collect, Move, Refute, RefutePiece
+from verifiable.dispute.moves import Collect, Move, Refute, RefutePartials, RefutePiece
 from verifiable.dispute.players import Challenger, Player, Proposer
 from verifiable.dispute.record import Deployment, Ending, Played, Record
 from verifiable.dispute.rules import Context
@@ -243,7 +243,7 @@ class OfflineGame:
             # Nothing but collections comes after it.
             last = next(p for p in reversed(self.moves) if not isinstance(p.move, Collect))
             ended = replace(ended, reason=claim.reason, by=last.sender)
-            if isinstance(last.move, Refute | RefutePiece):
+            if isinstance(last.move, Refute | RefutePartials | RefutePiece):
                 proof = last.move.proof
                 ended = replace(ended, instruction=proof.instruction, element=proof.element)
         place = Deployment(chain_id=31_337, referee=REFEREE, register=REGISTER, policy=POLICY)

@@ -85,11 +85,15 @@ class Verdict:
         self._check(proof)
         return bool(proof.element & 1)
 
-    def combines(self, _: Statement, proof: StepProof, partials: bytes, /) -> bool:
+    def partials_length(self, _: Statement, proof: StepProof, /) -> int:
         self._check(proof)
         if not proof.element & 4:
             raise NoOpeningError
-        return len(partials) == 8
+        return 8
+
+    def combines(self, _: Statement, proof: StepProof, partials: bytes, /) -> bool:
+        self._check(proof)
+        return partials[0] == 0
 
     def piece_differs(self, _: Statement, proof: StepProof, __: bytes, piece: int, /) -> bool:
         self._check(proof)

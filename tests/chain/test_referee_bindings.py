@@ -177,7 +177,7 @@ def test_a_view_is_what_the_rules_have_of_the_same_moves() -> None:
 
 
 def all_moves() -> list[Any]:
-    """Of two disputes that hold every kind but one between them."""
+    """Of three disputes that hold every kind but two between them."""
     game = offline(FORGED)
     game.run(lambda: proposer(game, ONE, FORGED), lambda: challenger(ONE, TRUE))
     one = long_sum()
@@ -185,18 +185,20 @@ def all_moves() -> list[Any]:
     tensors[1] = flipped(tensors[1], 1)
     forged = own_run(one, tensors)
     by = int(tensors[1][1]) - int(own.tensors[1][1])
-    other = offline(forged)
-    other.run(lambda: Cooking(proposer(other, one, forged), 4, by), pieced(one, own))
+    others = [offline(forged), offline(forged)]
+    for other, change in zip(others, (by, 0), strict=True):
+        makers = (lambda: Cooking(proposer(other, one, forged), 4, change), pieced(one, own))  # noqa: B023
+        other.run(*makers)
     more = [
         Timeout(claim_id=game.key, challenge=3, job=game.job),
         Collect(claim_id=game.key, challenge=4),
     ]
-    return [p.move for p in (*game.moves, *other.moves)] + more
+    return [p.move for played in (game, *others) for p in played.moves] + more
 
 
 def test_calldata_of_a_move_is_read_back_as_the_move() -> None:
     found = all_moves()
-    assert len({type(move) for move in found}) == 11
+    assert len({type(move) for move in found}) == 12
     for move in found:
         name, arguments = call_of(move)
         data = encode_call(abi_of("Referee"), name, arguments)

@@ -25,8 +25,7 @@ def test_the_true_claim_is_paid_and_the_forged_one_slashed(image: int, tmp_path:
     assert withheld.moves.count("DemandBytes") == withheld.moves.count("Reveal") > 0
     kept = POLICY.bond * (10_000 - POLICY.burnt_share - POLICY.requester_share) // 10_000
     assert (served.proposer, served.challenger) == (-POLICY.bond, kept)
-    fees = withheld.moves.count("Reveal") * POLICY.reveal_fee
-    assert (withheld.proposer, withheld.challenger) == (fees - POLICY.bond, kept - fees)
+    assert (withheld.proposer, withheld.challenger) == (-POLICY.bond, kept)
     assert served.challenger > 0.5 * ETHER
     assert len(rows([true, served, withheld])) == 3
 

@@ -42,12 +42,15 @@ class Lab:
 
     def ask(self, name: str, *arguments: object, gas: int = GAS) -> bool:
         answer = self.chain.call(self.steps, self.data(name, *arguments), gas=gas)
-        (found,) = decode_result(artifacts()["Steps"].abi, name, answer)
-        assert isinstance(found, bool)
-        return found
+        assert answer in (bytes(32), bytes(31) + b"\1")
+        return answer[-1] == 1
 
     def differs(self, statement: Statement, proof: StepProof, *, gas: int = GAS) -> bool:
         return self.ask("differs", statement_value(statement), proof_value(proof), gas=gas)
+
+    def partials_length(self, statement: Statement, proof: StepProof) -> int:
+        data = self.data("partialsLength", statement_value(statement), proof_value(proof))
+        return int.from_bytes(self.chain.call(self.steps, data, gas=GAS), "big")
 
     def combines(self, statement: Statement, proof: StepProof, partials: bytes) -> bool:
         return self.ask("combines", statement_value(statement), proof_value(proof), partials)

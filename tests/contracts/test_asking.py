@@ -21,7 +21,13 @@ from verifiable.chain.referee_values import walk_value
 from verifiable.chain.revert import OutOfGasError, RevertedError
 from verifiable.chain.step_values import proof_value, statement_value
 from verifiable.crypto.hashing import keccak256
-from verifiable.dispute.prove import partials_of, prove_combination, prove_piece, prove_step
+from verifiable.dispute.prove import (
+    partials_of,
+    prove_combination,
+    prove_piece,
+    prove_pieces,
+    prove_step,
+)
 from verifiable.dispute.step import Statement, StepProof, statement_of
 from verifiable.dispute.terms import Walk, Zone
 from verifiable.graph.ir import Index
@@ -39,9 +45,14 @@ PROOF = (
     "((uint8,uint32,bytes,bytes32[]),bytes,bytes32[],bytes32[])[])"
 )
 STATEMENT = "(bytes32,bytes32,bytes32,bytes32)"
-DIFFERS, COMBINES, PIECE = (
+DIFFERS, LENGTH, COMBINES, PIECE = (
     keccak256(f"{name}({STATEMENT},{PROOF}{rest})".encode())[:4]
-    for name, rest in (("differs", ""), ("combines", ",bytes"), ("pieceDiffers", ",bytes,uint256"))
+    for name, rest in (
+        ("differs", ""),
+        ("partialsLength", ""),
+        ("combines", ",bytes"),
+        ("pieceDiffers", ",bytes,uint256"),
+    )
 )
 CLAIM = ClaimId(bytes([7]) * 32)
 zoo = cases(steps=6) | cases(steps=4, extents=LONG, most=4096)
@@ -95,8 +106,10 @@ def test_pieces_are_asked_about_with_and_without_results() -> None:
     whole = prove_combination(*asked)
     true = bytes(31) + b"\1"
     assert same(COMBINES, said, whole, partials) == true
-    assert same(COMBINES, said, whole) == bytes(32)
-    assert same(COMBINES, said, whole, partials[:-1]) == bytes(32)
+    assert same(LENGTH, said, prove_pieces(*asked)) == len(partials).to_bytes(32, "big")
+    for odd in (b"", partials[:-1]):
+        assert same(COMBINES, said, whole, odd).startswith(b"reverted")
+    assert same(LENGTH, said, whole).startswith(b"reverted")
     wrong = bytes([partials[0] ^ 1]) + partials[1:]
     for piece in range(len(partials) // 4):
         proof = prove_piece(*asked, piece)

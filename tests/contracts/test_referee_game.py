@@ -45,13 +45,14 @@ from verifiable.dispute.moves import (
     OpenChallenge,
     Post,
     Refute,
+    RefutePartials,
     RefutePiece,
     Reveal,
     RevealPartials,
     Timeout,
 )
 from verifiable.dispute.state import Challenge, Reason, Status
-from verifiable.dispute.terms import FEES, MOST_DEMANDS
+from verifiable.dispute.terms import FEES, MOST_DEMANDS, partials_demand
 from verifiable.dispute.walk import target
 from verifiable.errors import ChainError
 from verifiable.solidity.standard import MAX_RUNTIME
@@ -166,6 +167,21 @@ def test_s7_a_move_is_bound_to_the_job_of_its_claim(game: Game) -> None:
     game.refuses(demand_top(game, other, claim, number), BOB, "JobMismatch")
 
 
+def test_s7_a_job_of_another_referee_says_nothing_of_a_claim(game: Game) -> None:
+    """Whoever names himself its referee may assign his own job to anybody's claim."""
+    _, claim = in_dispute(game)
+    number = game.challenge(claim, ALICE)
+    other = game.job(1, referee=ALICE, requester=ALICE, model=BODY)
+    game.send("JobRegister", "assign", job_value(other), claim, PROPOSER, sender=ALICE)
+    register = game.state.register.assign(other, claim, PROPOSER, ALICE, game.now)
+    game.state = replace(game.state, register=register)
+    game.check()
+    game.refuses(demand_top(game, other, claim, number), ALICE, "JobMismatch")
+    pieces = DemandPartials(claim_id=claim, challenge=number, job=other, proof=verdict_proof(4))
+    game.refuses(pieces, ALICE, "JobMismatch")
+    game.refuses(Refute(claim_id=claim, job=other, proof=WRONG), ALICE, "NotReferee")
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -261,22 +277,51 @@ def test_g2_a_reveal_must_hash_to_the_node(game: Game) -> None:
     game.must(Reveal(demand=demand, data=data), PROPOSER)
 
 
-def test_g2_partial_results_are_the_proposers_own_and_must_combine(game: Game) -> None:
+def test_g2_partial_results_are_the_proposers_own_and_as_many_as_asked_for(game: Game) -> None:
     job, claim = in_dispute(game)
     asking = DemandPartials(
         claim_id=claim, challenge=game.challenge(claim, ALICE), job=job, proof=verdict_proof(4)
     )
     game.must(asking, ALICE)
-    told = RevealPartials(claim_id=claim, job=job, proof=asking.proof, partials=bytes(8))
+    told = RevealPartials(claim_id=claim, instruction=0, element=4, partials=bytes(8))
+    whole = RefutePartials(claim_id=claim, job=job, proof=asking.proof, partials=bytes(8))
     piece = RefutePiece(claim_id=claim, job=job, proof=asking.proof, partials=bytes(8), piece=1)
     for stranger in (ALICE, STRANGER):
         game.refuses(told, stranger, "NotProposer")
-    game.refuses(replace(told, partials=bytes(7)), PROPOSER, "PartialsMismatch")
-    game.refuses(piece, ALICE, "PartialsMismatch")
+    for other in (
+        replace(told, partials=bytes(7)),
+        replace(told, partials=bytes(9)),
+        replace(told, instruction=1),
+        replace(told, element=5),
+    ):
+        game.refuses(other, PROPOSER, "DemandUnknown")
+    posing = Reveal(demand=partials_demand(claim, 0, 4, 8), data=bytes(8))
+    for anyone in (ALICE, PROPOSER):
+        game.refuses(posing, anyone, "WalkMalformed")
+    for early in (whole, piece):
+        game.refuses(early, ALICE, "PartialsMismatch")
     game.must(told, PROPOSER)
+    game.refuses(told, PROPOSER, "RevealedAlready")
+    game.refuses(replace(whole, partials=b"\1" + bytes(7)), ALICE, "PartialsMismatch")
+    game.refuses(whole, ALICE, "NotDifferent")
     game.refuses(replace(piece, partials=bytes(7) + b"\1"), ALICE, "PartialsMismatch")
     game.refuses(replace(piece, piece=0), ALICE, "NotDifferent")
     game.must(piece, ALICE)
+
+
+def test_g2_partial_results_that_do_not_combine_are_refuted_by_anyone(game: Game) -> None:
+    job, claim = in_dispute(game)
+    asking = DemandPartials(
+        claim_id=claim, challenge=game.challenge(claim, ALICE), job=job, proof=verdict_proof(4)
+    )
+    said = b"\1" + bytes(7)
+    whole = RefutePartials(claim_id=claim, job=job, proof=asking.proof, partials=said)
+    game.must(asking, ALICE)
+    game.must(RevealPartials(claim_id=claim, instruction=0, element=4, partials=said), PROPOSER)
+    game.refuses(replace(whole, job=game.job(1)), STRANGER, "ClaimMismatch")
+    game.refuses(replace(whole, proof=verdict_proof(12)), STRANGER, "PartialsMismatch")
+    game.must(whole, STRANGER)
+    assert game.state.claim(claim).reason is Reason.PIECE
 
 
 def test_g3_a_demand_names_the_state_that_it_answers(game: Game) -> None:
@@ -301,7 +346,7 @@ def test_g4_a_demand_that_another_made_is_free_and_one_that_was_answered_is_refu
     game.must(demand_top(game, job, claim, two), BOB)
     assert gains(game, before) == {"alice": -FEES * FEE}
     game.must(Reveal(demand=demand, data=site(70).answer(demand)), STRANGER)
-    assert gains(game, before) == {"alice": -FEES * FEE, "stranger": FEE}
+    assert gains(game, before) == {"alice": -FEES * FEE}
     game.refuses(Reveal(demand=demand, data=b""), STRANGER, "RevealedAlready")
     game.refuses(demand_top(game, job, claim, third), CAROL, "RevealedAlready")
     below = site(70).walk(1, 0, 40)

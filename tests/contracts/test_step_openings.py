@@ -28,8 +28,14 @@ from verifiable.chain.step_values import proof_value, statement_value
 from verifiable.crypto.eip712 import uint_word
 from verifiable.crypto.hashing import keccak256
 from verifiable.crypto.merkle import Tag, tagged
-from verifiable.dispute.prove import partials_of, prove_combination, prove_piece, prove_step
-from verifiable.dispute.step import Statement, StepProof, check_step, statement_of
+from verifiable.dispute.prove import (
+    partials_of,
+    prove_combination,
+    prove_piece,
+    prove_pieces,
+    prove_step,
+)
+from verifiable.dispute.step import NOTHING, Statement, StepProof, check_step, statement_of
 from verifiable.errors import ChainError, EncodingError, OpeningRejectedError
 from verifiable.graph.commitment import Section, Slot
 from verifiable.graph.encoding import descriptor
@@ -164,10 +170,13 @@ def test_partial_results_are_as_many_as_the_pieces() -> None:
     what = run.graph, run.weights, run, Index(2), 3
     statement, partials = statement_of(run.trace), partials_of(*what)
     whole, piece, step = prove_combination(*what), prove_piece(*what, 1), prove_step(*what)
-    # No revert: the referee asks with none, to learn that an element has pieces at all.
-    for others in (b"", partials + b"\0", partials[:-4]):
-        assert not lab().combines(statement, whole, others)
-    calls: list[Callable[[], bool]] = [
+    assert lab().partials_length(statement, prove_pieces(*what)) == len(partials)
+    calls: list[Callable[[], int]] = [
+        lambda: lab().partials_length(statement, whole),
+        lambda: lab().partials_length(statement, piece),
+        lambda: lab().combines(statement, whole, b""),
+        lambda: lab().combines(statement, whole, partials + b"\0"),
+        lambda: lab().combines(statement, whole, partials[:-4]),
         lambda: lab().combines(statement, step, partials),
         lambda: lab().piece_differs(statement, piece, partials[:-1], 1),
         lambda: lab().piece_differs(statement, piece, partials, 0),
@@ -186,12 +195,13 @@ def test_rows_that_cannot_be_cut_have_no_pieces() -> None:
     assert isinstance(step, Reduce)
     coarse = run_on([long.tensors[0]], replace(step, chunk=512))
     for run in (coarse, folded(Fold.SUM, DType.F32, 255, seed=1)):
-        proof = replace(
-            prove(run, 0),
-            operands=prove_combination(long.graph, long.weights, long, Index(1), 0).operands,
-        )
+        whole = prove_combination(long.graph, long.weights, long, Index(1), 0)
+        proof = replace(prove(run, 0), operands=whole.operands)
         with pytest.raises(RevertedError):
             lab().combines(statement_of(run.trace), proof, bytes(16))
+        bare = replace(proof.result, part=NOTHING, above=())
+        with pytest.raises(RevertedError):
+            lab().partials_length(statement_of(run.trace), replace(proof, result=bare))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +234,12 @@ def test_a_kind_is_asked_only_of_the_contract_that_knows_it() -> None:
     values = statement_value(statement), proof_value(proof)
     for name in ("DotStep", "ReduceStep", "MapStep"):
         address = chain.deploy(made[name].bytecode).address
-        for function, more in (("differs", ()), ("combines", (b"",)), ("pieceDiffers", (b"", 0))):
+        for function, more in (
+            ("differs", ()),
+            ("partialsLength", ()),
+            ("combines", (b"",)),
+            ("pieceDiffers", (b"", 0)),
+        ):
             data = encode_call(made[name].abi, function, (*values, *more))
             with pytest.raises(RevertedError):
                 chain.call(address, data, gas=GAS)

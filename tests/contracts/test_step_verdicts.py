@@ -13,8 +13,20 @@ from step_cases import FOLDS, PRODUCTS, chosen, copied, folded, graph_of, joined
 from step_lab import lab
 from step_runs import Run, disputable, honest, run_of
 
-from verifiable.dispute.prove import partials_of, prove_combination, prove_piece, prove_step
-from verifiable.dispute.step import check_combination, check_piece, check_step, statement_of
+from verifiable.dispute.prove import (
+    partials_of,
+    prove_combination,
+    prove_piece,
+    prove_pieces,
+    prove_step,
+)
+from verifiable.dispute.step import (
+    check_combination,
+    check_piece,
+    check_step,
+    partials_length,
+    statement_of,
+)
 from verifiable.engines.cpu import Cpu
 from verifiable.engines.reference import Reference
 from verifiable.graph.ir import (
@@ -192,6 +204,8 @@ def pieces(run: Run, element: int, seed: int) -> None:
     what = run.graph, run.weights, run, index, element
     statement, rng = statement_of(run.trace), random.Random(seed)
     partials, whole = partials_of(*what), prove_combination(*what)
+    cut = prove_pieces(*what)
+    assert lab().partials_length(statement, cut) == partials_length(statement, cut) == len(partials)
     assert lab().combines(statement, whole, partials)
     wrong = bytearray(partials)
     wrong[rng.randrange(len(wrong))] ^= 1 << rng.randrange(8)

@@ -75,11 +75,10 @@ def test_one_wei_less_than_deters_makes_cheating_pay(t: Terms) -> None:
 
 
 def challengers_end(bond: int, found: Stakes, t: Terms) -> int:
-    """Of a challenger who makes every move, loses each fee, and is overtaken when he refutes."""
+    """Of a challenger who makes every move, and is overtaken when he refutes; fees come back."""
     *_, reward = slash(bond, t)
     moves = ["challenge", *["demand"] * t.rounds, "refute"]
     paid = sum(t.gas[move] * t.gas_price_cap for move in moves)
-    paid += t.rounds * found.reveal_fee.wei
     return reward - found.refuter_gas.wei - paid
 
 

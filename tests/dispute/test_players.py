@@ -362,6 +362,18 @@ def test_a_row_too_long_for_one_transaction_is_refuted_piece_by_piece(piece: int
     assert kinds[-3:] == [DemandPartials, RevealPartials, RefutePiece]
 
 
+def test_pieces_that_do_not_give_the_element_are_refuted_by_their_sum() -> None:
+    one = long_sum()
+    own, tensors = own_run(one), tensors_of(one)
+    tensors[1] = flipped(tensors[1], 1)
+    forged = own_run(one, tensors)
+    game = offline(forged)
+    done = game.run(lambda: proposer(game, one, forged), pieced(one, own))
+    assert done is Status.REFUTED
+    assert game.table.state.claim(game.key).reason is Reason.PIECE
+    assert game.names()[-3:] == ["DemandPartials", "RevealPartials", "RefutePartials"]
+
+
 def test_an_honest_proposer_shows_his_pieces() -> None:
     one = long_sum()
     own, lie = own_run(one), lying(one, Index(1), 1)

@@ -38,6 +38,7 @@ from verifiable.dispute.moves import (
     OpenChallenge,
     Post,
     Refute,
+    RefutePartials,
     RefutePiece,
     Reveal,
     RevealPartials,
@@ -98,14 +99,11 @@ class Dispute(RuleBasedStateMachine):
         for key, claim in state.claims.items():
             bonds[0] += policy.bond if claim.status is Status.OPEN else state.unpaid.get(key, 0)
             bonds[1] += policy.challenge_bond * claim.open
-        pending = {
-            r.pending
-            for (key, number), r in state.records.items()
-            if not r.closed and r.pending != NO_ID and state.answers[r.pending].challenge == number
-        }
-        unanswered = sum(1 for key in pending if not state.answers[key].at)
-        prepaid = sum(r.prepaid for r in state.records.values() if not r.closed)
-        fees = policy.reveal_fee * (unanswered + prepaid)
+        # Nobody pays for what another asked before; fees are reserved eight at a time.
+        asked = [a.challenge for a in state.answers.values()]
+        assert sum(r.paid for r in state.records.values()) == len(asked)
+        rounds = sum((r.paid + 7) // 8 for r in state.records.values() if not r.closed)
+        fees = policy.reveal_fee * 8 * rounds
         held = sum(v for (_, who), v in state.vault.reserved.items() if who == state.referee)
         assert held == sum(bonds) + fees
 
@@ -306,7 +304,7 @@ class Dispute(RuleBasedStateMachine):
             answering=record.pending if record else NO_ID,
         )  # fmt: skip
         if self.play(move, self.challenger(claim, at, ALICE)):
-            self.demands.append(partials_demand(claim, 0, element))
+            self.demands.append(partials_demand(claim, 0, element, 8))
             self.partials.append((claim, element))
 
     @precondition(lambda self: self.partials)
@@ -314,36 +312,40 @@ class Dispute(RuleBasedStateMachine):
         number=numbers,
         element=st.sampled_from((4, 4, 12)),
         length=st.sampled_from((8, 8, 7)),
+        filler=st.sampled_from((0, 0, 1)),
         right=often,
     )
-    def reveal_partials(self, number: int, element: int, length: int, right: bool) -> None:
+    def reveal_partials(
+        self, number: int, element: int, length: int, filler: int, right: bool
+    ) -> None:
         claim, asked = self.partials[-1 - number % len(self.partials)]
         element = asked if number < 6 else element
         sender = self.game.state.claim(claim).proposer if right else ALICE
         move = RevealPartials(
-            claim_id=claim, job=self.job_of(claim), proof=verdict_proof(element),
-            partials=bytes(length),
-        )  # fmt: skip
+            claim_id=claim, instruction=0, element=element, partials=bytes([filler] * length)
+        )
         self.play(move, sender)
 
     @precondition(lambda self: self.partials)
     @rule(
         number=numbers,
         element=st.sampled_from((4, 4, 12)),
-        piece=st.sampled_from((0, 0, 0, 1)),
+        piece=st.sampled_from((None, 0, 0, 0, 1)),
         filler=st.sampled_from((0, 0, 1)),
         who=people,
     )
-    def refute_piece(
-        self, number: int, element: int, piece: int, filler: int, who: Address
+    def refute_partials(
+        self, number: int, element: int, piece: int | None, filler: int, who: Address
     ) -> None:
+        """By a piece, or by what all of them give."""
         claim, asked = self.partials[-1 - number % len(self.partials)]
         element = asked if number < 6 else element
-        move = RefutePiece(
-            claim_id=claim, job=self.job_of(claim), proof=verdict_proof(element),
-            partials=bytes([filler] * 8), piece=piece,
-        )  # fmt: skip
-        self.play(move, who)
+        shared: dict[str, Any] = {
+            "claim_id": claim, "job": self.job_of(claim), "proof": verdict_proof(element),
+            "partials": bytes([filler] * 8),
+        }  # fmt: skip
+        whole = RefutePartials(**shared)
+        self.play(whole if piece is None else RefutePiece(**shared, piece=piece), who)
 
     @precondition(lambda self: self.claims)
     @rule(number=numbers, at=at_, who=people, right=often)

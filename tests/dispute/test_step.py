@@ -22,13 +22,20 @@ from step_runs import (
 from trace_runs import stored
 
 from verifiable.crypto.merkle import Tag, tagged
-from verifiable.dispute.prove import partials_of, prove_combination, prove_piece, prove_step
+from verifiable.dispute.prove import (
+    partials_of,
+    prove_combination,
+    prove_piece,
+    prove_pieces,
+    prove_step,
+)
 from verifiable.dispute.recompute import partial_bytes
 from verifiable.dispute.step import (
     StepProof,
     check_combination,
     check_piece,
     check_step,
+    partials_length,
     statement_of,
 )
 from verifiable.errors import EncodingError, OpeningRejectedError
@@ -174,6 +181,7 @@ def pieces(run: Run, element: int, change: int) -> None:
     statement = statement_of(run.trace)
     partials = partials_of(*what)
     whole = prove_combination(*what)
+    assert partials_length(statement, prove_pieces(*what)) == len(partials)
     assert not check_combination(statement, whole, partials).differs
     count = len(partials) // partial_width(run, index)
     wrong = bytearray(partials)
@@ -232,6 +240,9 @@ def test_a_combination_opens_types_and_a_piece_no_result() -> None:
     assert not piece.result.part.data
     with pytest.raises(OpeningRejectedError, match="type alone"):
         check_combination(statement, step, partials)
+    for opened in (whole, step, piece):
+        with pytest.raises(OpeningRejectedError, match="type alone"):
+            partials_length(statement, opened)
     with pytest.raises(OpeningRejectedError, match="type alone"):
         check_piece(statement, replace(piece, result=whole.result), partials, 1)
     for other in (0, 2):

@@ -85,9 +85,8 @@ def test_a_forgery_whose_bytes_are_withheld_is_refuted_by_one_challenger(name: s
     assert game.record.reason is Reason.ELEMENT
     assert len(game.moves()) <= 20
     reward = POLICY.bond - POLICY.bond * (POLICY.burnt_share + POLICY.requester_share) // 10_000
-    fees = game.moves().count("Reveal") * POLICY.reveal_fee
-    assert game.free(ALICE) == DEPOSIT + reward - fees
-    assert game.free(PROPOSER) == DEPOSIT - POLICY.bond + fees
+    assert game.free(ALICE) == DEPOSIT + reward
+    assert game.free(PROPOSER) == DEPOSIT - POLICY.bond
     assert game.total() == before
 
 
@@ -278,6 +277,21 @@ def test_a_long_row_is_refuted_piece_by_piece_at_the_real_contracts(piece: int) 
     assert game.run(cooking, pieced(one, own)) is Status.REFUTED
     assert game.record.reason is Reason.PIECE
     assert game.moves()[-3:] == ["DemandPartials", "RevealPartials", "RefutePiece"]
+
+
+def test_pieces_that_do_not_give_the_element_are_refuted_at_the_real_contracts() -> None:
+    one = long_sum()
+    own, tensors = own_run(one), tensors_of(one)
+    tensors[1] = flipped(tensors[1], 1)
+    forged = own_run(one, tensors)
+    game = court(forged)
+
+    def careless() -> Player:
+        return Proposer(claim=game.claim, job=game.job, run=forged, weights={})
+
+    assert game.run(careless, pieced(one, own)) is Status.REFUTED
+    assert game.record.reason is Reason.PIECE
+    assert game.moves()[-3:] == ["DemandPartials", "RevealPartials", "RefutePartials"]
 
 
 def test_an_honest_proposer_shows_his_pieces_at_the_real_contracts() -> None:

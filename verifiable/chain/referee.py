@@ -19,7 +19,7 @@ from verifiable.dispute.errors import IllegalMoveError
 from verifiable.dispute.jobs import Register
 from verifiable.dispute.moves import Move
 from verifiable.dispute.state import NO_ID, Answer, Challenge, Claim, Reason, State
-from verifiable.dispute.terms import NOBODY, Demand, Form, Job, Policy
+from verifiable.dispute.terms import Demand, Form, Job, Policy, partials_place
 from verifiable.dispute.vault import Vault
 from verifiable.dispute.view import GameView
 from verifiable.dispute.walk import check_answer
@@ -215,7 +215,7 @@ class Referee:
         return Challenge(**self._contract.ask_struct("challengeOf", key, number))
 
     def answer(self, demand: Bytes32) -> Answer:
-        """Who prepaid the answer to a demand, and when it came."""
+        """Which challenge made a demand first, and when it was answered."""
         return Answer(**self._contract.ask_struct("answerOf", demand))
 
     def is_final(self, key: ClaimId) -> bool:
@@ -319,7 +319,7 @@ class Referee:
 
     def _answers(self, demands: Iterable[Bytes32]) -> dict[Bytes32, Answer]:
         found = {key: self.answer(key) for key in demands}
-        return {key: answer for key, answer in found.items() if answer.payer != NOBODY}
+        return {key: answer for key, answer in found.items() if answer.challenge}
 
 
 def _typed(name: str, value: Any) -> Any:
@@ -333,6 +333,9 @@ def _check_reveals(demands: Mapping[Bytes32, Demand], reveals: Mapping[Bytes32, 
         if key not in demands:
             raise ChainError(f"the node shows the answer to 0x{key.hex()}, but not the demand")
         if demands[key].form is Form.PARTIALS:
+            *_, wanted = partials_place(demands[key])
+            if len(data) != wanted:
+                raise ChainError(f"the node shows {len(data)} bytes of partial results of {wanted}")
             continue
         try:
             check_answer(demands[key], data)

@@ -19,6 +19,7 @@ from verifiable.dispute.moves import (
     OpenChallenge,
     Post,
     Refute,
+    RefutePartials,
     RefutePiece,
     Reveal,
     RevealPartials,
@@ -173,8 +174,12 @@ def _evidence(name: str, values: tuple[Any, ...]) -> Move:
                 claim_id=claim_id, challenge=challenge, job=job_of(job), proof=proof_of(proof),
                 answering=answering,
             )  # fmt: skip
-        case "revealPartials", (claim_id, job, proof, partials):
+        case "revealPartials", (claim_id, instruction, element, partials):
             return RevealPartials(
+                claim_id=claim_id, instruction=instruction, element=element, partials=partials
+            )
+        case "refutePartials", (claim_id, job, proof, partials):
+            return RefutePartials(
                 claim_id=claim_id, job=job_of(job), proof=proof_of(proof), partials=partials
             )
         case "refutePiece", (claim_id, job, proof, partials, piece):

@@ -4,6 +4,7 @@ from typing import Any, assert_never
 
 from verifiable.chain.step_values import Value, header_value, instruction_value, proof_value
 from verifiable.claim import CanonClaim
+from verifiable.dispute.evidence import EvidenceMove
 from verifiable.dispute.moves import (
     Collect,
     CommitTrace,
@@ -14,6 +15,7 @@ from verifiable.dispute.moves import (
     OpenChallenge,
     Post,
     Refute,
+    RefutePartials,
     RefutePiece,
     Reveal,
     RevealPartials,
@@ -115,10 +117,12 @@ def call_of(move: Move) -> tuple[str, tuple[Any, ...]]:
 
 
 def _evidence(
-    move: Refute | DemandBytes | Reveal | DemandPartials | RevealPartials | RefutePiece,
+    move: EvidenceMove,
 ) -> tuple[str, tuple[Any, ...]]:
     if isinstance(move, Reveal):
         return "reveal", (demand_value(move.demand), move.data)
+    if isinstance(move, RevealPartials):
+        return "revealPartials", (move.claim_id, move.instruction, move.element, move.partials)
     job = job_value(move.job)
     match move:
         case DemandBytes():
@@ -129,8 +133,8 @@ def _evidence(
             return "demandPartials", (move.claim_id, move.challenge, job, move.answering, proof)
         case Refute():
             return "refute", (move.claim_id, job, proof_value(move.proof))
-        case RevealPartials():
-            return "revealPartials", (move.claim_id, job, proof_value(move.proof), move.partials)
+        case RefutePartials():
+            return "refutePartials", (move.claim_id, job, proof_value(move.proof), move.partials)
         case RefutePiece():
             proof = proof_value(move.proof)
             return "refutePiece", (move.claim_id, job, proof, move.partials, move.piece)

@@ -192,7 +192,7 @@ _PAYERS: Final[Mapping[str, str]] = {
     "challenge": "challenger, out of the reward if the claim is false",
     "commit-trace": "provider, out of the challenge bond if the claim is true",
     "demand": "challenger, out of the reward if the claim is false",
-    "reveal": "whoever has the bytes, out of the fee that came with the demand",
+    "reveal": "provider, out of the fees if the claim is true",
     "refute": "whoever refutes, out of the reward, or up to the refuter gas",
     "finalize": "whoever wants it",
 }

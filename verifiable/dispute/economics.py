@@ -158,7 +158,7 @@ def stakes(terms: Terms) -> Stakes:
     reveal_fee = _reveal_fee(terms)
     refuter_gas = _refuter_gas(terms)
     deterrence = _deterrence(terms)
-    cover = _cover(terms, reveal_fee.wei, refuter_gas.wei)
+    cover = _cover(terms, refuter_gas.wei)
     greater = max(deterrence, cover, key=lambda line: line.wei)
     # A policy without a bond is none (``PolicyInvalid``).
     bond = Line("bond", max(greater.wei, 1), f"the larger of the two is {greater.name}")
@@ -192,15 +192,15 @@ def _deterrence(terms: Terms) -> Line:
     )
 
 
-def _cover(terms: Terms, reveal_fee: int, refuter_gas: int) -> Line:
+def _cover(terms: Terms, refuter_gas: int) -> Line:
     gas = terms.gas["challenge"] + terms.rounds * terms.gas["demand"] + terms.gas["refute"]
-    spent = ceil(terms.margin * (gas * terms.gas_price_cap + terms.rounds * reveal_fee))
+    spent = ceil(terms.margin * gas * terms.gas_price_cap)
     share = WHOLE - terms.burnt_share - terms.requester_share
     return Line(
         "cover",
         -(-(spent + refuter_gas) * WHOLE // share),
-        f"a challenger spends up to {gas} gas and {terms.rounds} reveal fees, another who"
-        f" refutes before him takes up to {refuter_gas} wei, and {share / 100:g}% of the bond"
+        f"a challenger spends up to {gas} gas, another who refutes before him takes up to"
+        f" {refuter_gas} wei, and {share / 100:g}% of the bond"
         f" pays both with a margin of {float(terms.margin):g}",
     )
 
@@ -220,7 +220,7 @@ def _reveal_fee(terms: Terms) -> Line:
     return Line(
         "reveal fee",
         ceil(terms.margin * gas * terms.gas_price_cap),
-        f"a reveal costs up to {gas} gas, and whoever has the bytes must not lose by it",
+        f"a reveal costs up to {gas} gas, and an honest proposer must not lose by it",
     )
 
 

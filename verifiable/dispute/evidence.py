@@ -25,6 +25,7 @@ from verifiable.dispute.moves import (
     DemandBytes,
     DemandPartials,
     Refute,
+    RefutePartials,
     RefutePiece,
     Reveal,
     RevealPartials,
@@ -35,7 +36,9 @@ from verifiable.dispute.terms import FEES, MOST_DEMANDS, Demand, Job, partials_d
 from verifiable.dispute.walk import check_answer, target
 from verifiable.types import Address, Bytes32, ClaimId
 
-EvidenceMove = Refute | DemandBytes | Reveal | DemandPartials | RevealPartials | RefutePiece
+EvidenceMove = (
+    Refute | DemandBytes | Reveal | DemandPartials | RevealPartials | RefutePartials | RefutePiece
+)
 
 
 class Judge(Protocol):
@@ -46,6 +49,9 @@ class Judge(Protocol):
 
     def differs(self, statement: Statement, proof: StepProof, /) -> bool:
         """Whether the committed element is another than its operands give."""
+
+    def partials_length(self, statement: Statement, proof: StepProof, /) -> int:
+        """Bytes of the results of the pieces of an element's row."""
 
     def combines(self, statement: Statement, proof: StepProof, partials: bytes, /) -> bool:
         """Whether the results of the pieces of a row give the committed element."""
@@ -81,6 +87,8 @@ def advance(state: State, move: EvidenceMove, by: Context) -> State:
             return _demand_partials(state, move, by)
         case RevealPartials():
             return _reveal_partials(state, move, by)
+        case RefutePartials():
+            return _refute_partials(state, move, by)
         case RefutePiece():
             return _refute_piece(state, move, by)
 
@@ -144,11 +152,10 @@ def _ask(state: State, mine: Challenge, number: int, demand: Demand) -> State:
     mine = replace(mine, pending=key)
     if known is not None:
         return state.with_challenge(demand.claim_id, number, mine)
-    left = (mine.prepaid or FEES) - 1
-    state = state.with_challenge(demand.claim_id, number, replace(mine, prepaid=left))
-    asked = Answer(payer=mine.challenger, challenge=number)
-    state = replace(state, answers={**state.answers, key: asked})
-    if mine.prepaid:
+    paid = replace(mine, paid=mine.paid + 1)
+    state = state.with_challenge(demand.claim_id, number, paid)
+    state = replace(state, answers={**state.answers, key: Answer(challenge=number)})
+    if mine.paid % FEES:
         return state
     return state.reserve(mine.challenger, FEES * state.policy.reveal_fee)
 
@@ -171,41 +178,56 @@ def _waiting(state: State, key: Bytes32) -> Answer:
 
 
 def _answer(state: State, key: Bytes32, waiting: Answer, by: Context) -> State:
-    state = replace(state, answers={**state.answers, key: replace(waiting, at=by.now)})
-    return state.move(waiting.payer, by.sender, state.policy.reveal_fee)
+    return replace(state, answers={**state.answers, key: replace(waiting, at=by.now)})
 
 
 def _demand_partials(state: State, move: DemandPartials, by: Context) -> State:
     claim = state.open_claim(move.claim_id)
     mine = _turn(state, claim, move, by)
-    # Without results it is never true; it raises unless the element has pieces.
-    by.judge.combines(statement_of(state, move.claim_id, claim, move.job), move.proof, b"")
-    return _ask(state, mine, move.challenge, _partials(move.claim_id, move.proof))
-
-
-def _partials(claim_id: ClaimId, proof: StepProof) -> Demand:
-    return partials_demand(claim_id, proof.instruction, proof.element)
+    statement = statement_of(state, move.claim_id, claim, move.job)
+    length = by.judge.partials_length(statement, move.proof)
+    proof = move.proof
+    demand = partials_demand(move.claim_id, proof.instruction, proof.element, length)
+    return _ask(state, mine, move.challenge, demand)
 
 
 def _reveal_partials(state: State, move: RevealPartials, by: Context) -> State:
-    claim = state.open_claim(move.claim_id)
-    require_proposer(claim, by.sender)
-    key = _partials(move.claim_id, move.proof).id
+    require_proposer(state.open_claim(move.claim_id), by.sender)
+    length = len(move.partials)
+    # Of another length they answer a demand that nobody made.
+    key = partials_demand(move.claim_id, move.instruction, move.element, length).id
     waiting = _waiting(state, key)
-    statement = statement_of(state, move.claim_id, claim, move.job)
-    if not by.judge.combines(statement, move.proof, move.partials):
-        raise PartialsMismatchError(key)
     state = replace(state, partials={**state.partials, key: keccak256(move.partials)})
     return _answer(state, key, waiting, by)
 
 
+def _refute_partials(state: State, move: RefutePartials, by: Context) -> State:
+    statement = _revealed(state, move)
+    combines = by.judge.combines(statement, move.proof, move.partials)
+    return _refute_revealed(state, move, by, differs=not combines)
+
+
 def _refute_piece(state: State, move: RefutePiece, by: Context) -> State:
+    statement = _revealed(state, move)
+    differs = by.judge.piece_differs(statement, move.proof, move.partials, move.piece)
+    return _refute_revealed(state, move, by, differs=differs)
+
+
+def _revealed(state: State, move: RefutePartials | RefutePiece) -> Statement:
+    """What a refutation by partial results is about, if these were revealed."""
     claim = state.open_claim(move.claim_id)
     statement = _unbound(state, move.claim_id, claim, move.job)
-    key = _partials(move.claim_id, move.proof).id
+    place = (move.proof.instruction, move.proof.element, len(move.partials))
+    key = partials_demand(move.claim_id, *place).id
     if state.partials.get(key) != keccak256(move.partials):
         raise PartialsMismatchError(key)
-    if not by.judge.piece_differs(statement, move.proof, move.partials, move.piece):
+    return statement
+
+
+def _refute_revealed(
+    state: State, move: RefutePartials | RefutePiece, by: Context, *, differs: bool
+) -> State:
+    if not differs:
         raise NotDifferentError(move.proof.instruction, move.proof.element)
     return money.forfeit(
         state, move.claim_id, move.job, Reason.PIECE, sender=by.sender, now=by.now, cost=by.cost
@@ -228,7 +250,8 @@ def _unbound(_: State, claim_id: ClaimId, claim: Claim, job: Job) -> Statement:
 
 def require_job(state: State, claim_id: ClaimId, job: Job) -> None:
     """Refuse a job that the claim does not answer."""
-    if state.register.claim_of(job) != claim_id:
+    # Of another referee's job anyone can be that referee, and assign it to any claim.
+    if job.referee != state.referee or state.register.claim_of(job) != claim_id:
         raise JobMismatchError(state.register.id_of(job), claim_id)
 
 

@@ -9,8 +9,8 @@ paid, when somebody asks for it. Nothing here loops over a list that others can 
 from dataclasses import replace
 
 from verifiable.dispute.clocks import Standing, standing_of
-from verifiable.dispute.state import NO_ID, Challenge, Reason, State, Status
-from verifiable.dispute.terms import SCAN, WHOLE, Job
+from verifiable.dispute.state import Challenge, Reason, State, Status
+from verifiable.dispute.terms import FEES, SCAN, WHOLE, Job
 from verifiable.types import Address, ClaimId
 
 
@@ -28,7 +28,7 @@ def append(state: State, claim_id: ClaimId, challenger: Address, now: int) -> St
 
 
 def lose(state: State, claim_id: ClaimId, number: int) -> State:
-    """Close a challenge that ran out of time; its bond goes to the proposer."""
+    """Close a challenge that ran out of time; bond and fees for answers go to the proposer."""
     claim, gone = state.claim(claim_id), state.challenge(claim_id, number)
     state = state.with_challenge(claim_id, number, replace(gone, closed=True))
     claim = replace(claim, open=claim.open - 1)
@@ -41,9 +41,15 @@ def lose(state: State, claim_id: ClaimId, number: int) -> State:
     else:
         claim = replace(claim, last=gone.previous)
     state = state.with_claim(claim_id, claim)
-    state = state.move(gone.challenger, claim.proposer, state.policy.challenge_bond)
     # His demands were all answered: it is his turn.
-    return state.release(gone.challenger, gone.prepaid * state.policy.reveal_fee)
+    earned = gone.paid * state.policy.reveal_fee
+    state = state.move(gone.challenger, claim.proposer, state.policy.challenge_bond + earned)
+    return state.release(gone.challenger, reserved_fees(state, gone) - earned)
+
+
+def reserved_fees(state: State, challenge: Challenge) -> int:
+    """Fees that are reserved of a challenger, for demands made and to come."""
+    return -(-challenge.paid // FEES) * FEES * state.policy.reveal_fee
 
 
 def _link_next(state: State, claim_id: ClaimId, number: int, following: int) -> State:
@@ -133,15 +139,10 @@ def _with_unpaid(state: State, claim_id: ClaimId, amount: int) -> State:
 
 
 def give_back(state: State, claim_id: ClaimId, number: int) -> State:
-    """Close a challenge of a refuted claim; bond and fees that were not earned go back."""
+    """Close a challenge of a refuted claim; bond and all fees go back."""
     claim, found = state.claim(claim_id), state.challenge(claim_id, number)
     state = state.with_challenge(claim_id, number, replace(found, closed=True))
     state = state.with_claim(claim_id, replace(claim, open=claim.open - 1))
-    fees = found.prepaid
-    if found.pending != NO_ID:
-        answer = state.answers[found.pending]
-        if not answer.at and answer.challenge == number:
-            fees += 1
     return state.release(
-        found.challenger, state.policy.challenge_bond + fees * state.policy.reveal_fee
+        found.challenger, state.policy.challenge_bond + reserved_fees(state, found)
     )

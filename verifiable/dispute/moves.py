@@ -81,6 +81,16 @@ class RevealPartials:
     """By the proposer: answer it."""
 
     claim_id: ClaimId
+    instruction: int
+    element: int
+    partials: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefutePartials:
+    """Show that the revealed results of the pieces do not give the committed element."""
+
+    claim_id: ClaimId
     job: Job
     proof: StepProof
     partials: bytes
@@ -116,7 +126,7 @@ class Finalize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collect:
-    """Give a challenger of a refuted claim his bond and unanswered fee back."""
+    """Give a challenger of a refuted claim his bond and fees back."""
 
     claim_id: ClaimId
     challenge: int
@@ -131,6 +141,7 @@ Move = (
     | Reveal
     | DemandPartials
     | RevealPartials
+    | RefutePartials
     | RefutePiece
     | Timeout
     | Finalize

@@ -34,7 +34,7 @@ from verifiable.dispute.moves import (
     RevealPartials,
     Timeout,
 )
-from verifiable.dispute.prove import partials_of, prove_combination
+from verifiable.dispute.prove import partials_of
 from verifiable.dispute.refutation import Refutation
 from verifiable.dispute.shelf import (
     NothingServed,
@@ -44,7 +44,7 @@ from verifiable.dispute.shelf import (
     walk_to,
 )
 from verifiable.dispute.state import NO_ID, NO_ROOT, Status
-from verifiable.dispute.terms import MOST_DEMANDS, Demand, Form, Job
+from verifiable.dispute.terms import MOST_DEMANDS, Demand, Form, Job, partials_place
 from verifiable.dispute.view import GameView
 from verifiable.dispute.walk import check_answer
 from verifiable.graph.commitment import model_header
@@ -152,12 +152,12 @@ class Proposer:
         return Reveal(demand=demand, data=data)
 
     def _reveal_partials(self, view: GameView, demand: Demand) -> Move:
-        instruction, element = divmod(int.from_bytes(demand.extra, "big"), 1 << 64)
+        instruction, element, _ = partials_place(demand)
         asked = (self.run.graph, self.weights, self.run, Index(instruction), element)
         return RevealPartials(
             claim_id=view.claim_id,
-            job=view.job,
-            proof=prove_combination(*asked),
+            instruction=instruction,
+            element=element,
             partials=partials_of(*asked),
         )
 

@@ -144,11 +144,27 @@ def prove_combination(
     OpeningRejectedError
         If the rows have no pieces, or there is no such element.
     """
-    prover = _Prover(graph, weights, source)
+    return _typed(_Prover(graph, weights, source), instruction, element, Read(element, 1))
+
+
+def prove_pieces(
+    graph: Graph, weights: Mapping[Index, Array], source: Source, instruction: Index, element: int
+) -> StepProof:
+    """Show that an element's rows have pieces, by types alone.
+
+    Raises
+    ------
+    OpeningRejectedError
+        If they have none, or there is no such element.
+    """
+    return _typed(_Prover(graph, weights, source), instruction, element, Read())
+
+
+def _typed(prover: _Prover, instruction: Index, element: int, result: Read) -> StepProof:
     ins, types = prover.instruction(instruction), prover.types(instruction)
     check_element(ins, element)
     piece_count(ins, types)
-    return prover.proof(instruction, element, Read(element, 1), [Read()] * len(types))
+    return prover.proof(instruction, element, result, [Read()] * len(types))
 
 
 def prove_piece(

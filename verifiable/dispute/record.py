@@ -25,7 +25,7 @@ from verifiable.dispute import moves
 from verifiable.dispute.coding import from_json, to_json, without
 from verifiable.dispute.jobs import Register
 from verifiable.dispute.judge import Recomputing
-from verifiable.dispute.moves import Move, Refute, RefutePiece, Reveal
+from verifiable.dispute.moves import Move, Refute, RefutePartials, RefutePiece, Reveal
 from verifiable.dispute.rules import Context, advance
 from verifiable.dispute.state import Reason, State, Status
 from verifiable.dispute.terms import NOBODY, Job, Policy
@@ -118,7 +118,7 @@ def ending_of(status: Status, reason: Reason, last: Played) -> Ending:
     """How a dispute stands after the move that brought it there."""
     if status is not Status.REFUTED:
         return Ending(status=status)
-    if isinstance(last.move, Refute | RefutePiece):
+    if isinstance(last.move, Refute | RefutePartials | RefutePiece):
         place = (last.move.proof.instruction, last.move.proof.element)
         return Ending(
             status=status, reason=reason, instruction=place[0], element=place[1], by=last.sender

@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verifiable.dispute.answers import Run
-from verifiable.dispute.moves import DemandPartials, Move, Refute, RefutePiece
-from verifiable.dispute.prove import partials_of, prove_combination, prove_piece, prove_step
+from verifiable.dispute.moves import DemandPartials, Move, Refute, RefutePartials, RefutePiece
+from verifiable.dispute.prove import (
+    partials_of,
+    prove_combination,
+    prove_piece,
+    prove_pieces,
+    prove_step,
+)
 from verifiable.dispute.recompute import piece_count
-from verifiable.dispute.step import check_step
+from verifiable.dispute.step import check_combination, check_step
 from verifiable.dispute.terms import partials_demand
 from verifiable.dispute.view import GameView
 from verifiable.errors import HostError, OpeningRejectedError
@@ -111,18 +117,16 @@ class Refutation:
 
     def _piece(self, foreign: _Foreign, index: Index, element: int) -> Move | None:
         view, graph = self.view, self.run.graph
-        revealed = view.reveals.get(partials_demand(view.claim_id, index, element).id)
-        if revealed is None:
-            if self.mine is None:
-                return None
-            return DemandPartials(
-                claim_id=view.claim_id,
-                challenge=self.mine,
-                job=view.job,
-                proof=prove_combination(graph, self.weights, foreign, index, element),
-                answering=view.challenge(self.mine).pending,
-            )
         own = partials_of(graph, self.weights, self.run, index, element)
+        asked = partials_demand(view.claim_id, index, element, len(own))
+        revealed = view.reveals.get(asked.id)
+        if revealed is None:
+            return self._ask(foreign, index, element)
+        whole = prove_combination(graph, self.weights, foreign, index, element)
+        if check_combination(view.statement, whole, revealed).differs:
+            return RefutePartials(
+                claim_id=view.claim_id, job=view.job, proof=whole, partials=revealed
+            )
         pairs = enumerate(zip(own, revealed, strict=True))
         first = next((place for place, (mine, said) in pairs if mine != said), None)
         if first is None:
@@ -135,4 +139,15 @@ class Refutation:
             proof=prove_piece(graph, self.weights, foreign, index, element, piece),
             partials=revealed,
             piece=piece,
+        )
+
+    def _ask(self, foreign: _Foreign, index: Index, element: int) -> Move | None:
+        if self.mine is None:
+            return None
+        return DemandPartials(
+            claim_id=self.view.claim_id,
+            challenge=self.mine,
+            job=self.view.job,
+            proof=prove_pieces(self.run.graph, self.weights, foreign, index, element),
+            answering=self.view.challenge(self.mine).pending,
         )

@@ -7,7 +7,8 @@ checks; a state machine in the tests plays both in lock-step.
 claim unknown -> open                     Post
 open -> open                              OpenChallenge, CommitTrace, DemandBytes, Reveal,
                                           DemandPartials, RevealPartials; Timeout of a challenger
-open -> refuted                           Refute, RefutePiece; Timeout of the proposer
+open -> refuted                           Refute, RefutePartials, RefutePiece;
+                                          Timeout of the proposer
 open -> final                             Finalize
 refuted -> refuted                        Collect
 ========================================  ==========================================================

@@ -80,8 +80,8 @@ class Challenge:
     turn_at: int
     """When the challenge was opened, or made its last demand."""
     demands: int = 0
-    prepaid: int = 0
-    """Fees that are reserved of the challenger for demands to come."""
+    paid: int = 0
+    """How many of them nobody had made before: their answers it prepaid."""
     pending: Bytes32 = NO_ID
     """Id of the last demand."""
 
@@ -90,9 +90,8 @@ class Challenge:
 class Answer:
     """Whether and when a demand was answered."""
 
-    payer: Address
-    """Who prepaid it, in which challenge."""
     challenge: int
+    """Which one made it first."""
     at: int = 0
 
 

@@ -261,6 +261,30 @@ def check_step(statement: Statement, proof: StepProof) -> StepResult:
     return StepResult(recompute(checked.instruction, checked.types, data), committed)
 
 
+def partials_length(statement: Statement, proof: StepProof) -> int:
+    """Bytes of the results of the pieces of an element's row.
+
+    Parameters
+    ----------
+    statement : Statement
+    proof : StepProof
+        With the types of the result and the operands alone.
+
+    Raises
+    ------
+    OpeningRejectedError
+        As `check_step`; also if the rows have no pieces.
+    EncodingError
+        As `check_step`.
+    """
+    checked = _check_instructions(statement, proof)
+    checked.committed(Read())
+    checked.operands([Read()] * len(checked.read))
+    count = piece_count(checked.instruction, checked.types)
+    assert isinstance(checked.instruction, Dot | Reduce)
+    return count * partial_bytes(checked.instruction, checked.types)
+
+
 def check_combination(statement: Statement, proof: StepProof, partials: bytes) -> StepResult:
     """Combine the partial results of a long row, and hold the result against the element.
 

@@ -30,12 +30,17 @@ class Table:
                 statement = statement_of(self.state, move.claim_id, claim, move.job)
                 asked = target(statement, move.claim_id, move.walk)
             case DemandPartials():
-                asked = _partials(move)
+                claim = self.state.claim(move.claim_id)
+                statement = statement_of(self.state, move.claim_id, claim, move.job)
+                length = by.judge.partials_length(statement, move.proof)
+                proof = move.proof
+                asked = partials_demand(move.claim_id, proof.instruction, proof.element, length)
             case Reveal():
                 return replace(after, reveals={**self.reveals, move.demand.id: move.data})
             case RevealPartials():
-                key = _partials(move).id
-                return replace(after, reveals={**self.reveals, key: move.partials})
+                place = (move.instruction, move.element)
+                asked = partials_demand(move.claim_id, *place, len(move.partials))
+                return replace(after, reveals={**self.reveals, asked.id: move.partials})
             case _:
                 return after
         return replace(after, demands={**self.demands, asked.id: asked})
@@ -50,7 +55,3 @@ class Table:
             demands={k: d for k, d in self.demands.items() if d.claim_id == claim_id},
             reveals={k: r for k, r in self.reveals.items() if self.demands[k].claim_id == claim_id},
         )
-
-
-def _partials(move: DemandPartials | RevealPartials) -> Demand:
-    return partials_demand(move.claim_id, move.proof.instruction, move.proof.element)

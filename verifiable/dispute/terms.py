@@ -49,6 +49,7 @@ class Policy:
     bond: int
     challenge_bond: int
     reveal_fee: int
+    """The proposer's once the challenge is lost; given back if the claim is refuted."""
     burnt_share: int
     """Of a forfeit bond, in 1/10,000."""
     requester_share: int
@@ -163,8 +164,8 @@ class Demand:
     size: int = 0
     """Levels of NODES and TENSOR, bytes of a LEAF."""
     extra: bytes = bytes(32)
-    """Digest of the type that a TENSOR must have; of PARTIALS 2**64 times the instruction, plus the
-    element."""
+    """Digest of the type that a TENSOR must have; of PARTIALS 2**96 times their bytes, plus 2**64
+    times the instruction, plus the element."""
     at: Cursor = _NO_CURSOR
 
     @property
@@ -183,10 +184,17 @@ NO_DEMAND: Final = Demand(claim_id=ClaimId(bytes(32)), form=Form.NONE)
 """Where a walk starts afresh."""
 
 
-def partials_demand(claim_id: ClaimId, instruction: int, element: int) -> Demand:
-    """Demand for the results of the pieces of an element's row."""
-    extra = (instruction << 64 | element).to_bytes(32, "big")
+def partials_demand(claim_id: ClaimId, instruction: int, element: int, length: int) -> Demand:
+    """Demand for the results of the pieces of an element's row, so many bytes."""
+    extra = (length << 96 | instruction << 64 | element).to_bytes(32, "big")
     return Demand(claim_id=claim_id, form=Form.PARTIALS, extra=extra)
+
+
+def partials_place(demand: Demand) -> tuple[int, int, int]:
+    """Instruction, element and bytes of a demand for PARTIALS."""
+    rest, element = divmod(int.from_bytes(demand.extra, "big"), 1 << 64)
+    length, instruction = divmod(rest, 1 << 32)
+    return instruction, element, length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

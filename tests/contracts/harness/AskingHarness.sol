@@ -17,7 +17,7 @@ contract AskingHarness {
         Statement calldata statement,
         bytes calldata partials,
         uint256 piece
-    ) external view returns (bool) {
+    ) external view returns (uint256) {
         return Asking.aboutStep(step, question, statement, proof, partials, piece);
     }
 
@@ -28,10 +28,19 @@ contract AskingHarness {
         Statement calldata statement,
         bytes calldata partials,
         uint256 piece
-    ) external view returns (bool) {
-        if (question == IStep.differs.selector) return step.differs(statement, proof);
-        if (question == IStep.combines.selector) return step.combines(statement, proof, partials);
-        return step.pieceDiffers(statement, proof, partials, piece);
+    ) external view returns (uint256) {
+        if (question == IStep.partialsLength.selector) {
+            return step.partialsLength(statement, proof);
+        }
+        bool said;
+        if (question == IStep.differs.selector) {
+            said = step.differs(statement, proof);
+        } else if (question == IStep.combines.selector) {
+            said = step.combines(statement, proof, partials);
+        } else {
+            said = step.pieceDiffers(statement, proof, partials, piece);
+        }
+        return said ? 1 : 0;
     }
 
     function rawTarget(

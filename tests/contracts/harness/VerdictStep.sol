@@ -7,6 +7,7 @@ import {Statement, StepProof} from "../step/StepTypes.sol";
 /// @title A step whose verdict stands in the number of the element
 /// @notice For tests of the rules alone: bit 0 says whether the element differs, bit 1 whether the
 /// opening is one at all, bit 2 whether the element has pieces.
+/// Results of pieces combine if their first byte is zero.
 contract VerdictStep is IStep {
     error NoOpening();
     error NoPieces();
@@ -18,14 +19,24 @@ contract VerdictStep is IStep {
     }
 
     /// @inheritdoc IStep
+    function partialsLength(Statement calldata, StepProof calldata proof)
+        external
+        pure
+        returns (uint256)
+    {
+        _check(proof);
+        if (proof.element & 4 == 0) revert NoPieces();
+        return 8;
+    }
+
+    /// @inheritdoc IStep
     function combines(Statement calldata, StepProof calldata proof, bytes calldata partials)
         external
         pure
         returns (bool)
     {
         _check(proof);
-        if (proof.element & 4 == 0) revert NoPieces();
-        return partials.length == 8;
+        return partials[0] == 0;
     }
 
     /// @inheritdoc IStep

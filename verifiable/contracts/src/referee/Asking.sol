@@ -19,6 +19,7 @@ library Asking {
 
     /// @notice `step.differs(statement, proof)`, or another of its functions.
     /// @param question Selector of the function; what it does not take it does not read.
+    /// @return The one word of its answer; 1 stands for true.
     function aboutStep(
         IStep step,
         bytes4 question,
@@ -26,7 +27,7 @@ library Asking {
         StepProof calldata proof,
         bytes calldata partials,
         uint256 piece
-    ) internal view returns (bool) {
+    ) internal view returns (uint256) {
         uint256 proofAt;
         uint256 partialsAt;
         assembly ("memory-safe") {
@@ -37,7 +38,7 @@ library Asking {
             partialsAt := sub(add(partialsAt, STEP_HEAD), SELECTOR)
         }
         bytes memory head = abi.encodeWithSelector(question, statement, proofAt, partialsAt, piece);
-        return abi.decode(Forward.ask(address(step), head), (bool));
+        return abi.decode(Forward.ask(address(step), head), (uint256));
     }
 
     /// @notice `walks.target(statement, claimId, walk)`.

@@ -110,7 +110,7 @@ interface IReferee {
     error RevealMismatch(bytes32 got, bytes32 wanted);
     /// @notice The committed element follows from its operands.
     error NotDifferent(uint32 instruction, uint64 element);
-    /// @notice These are not the results that give the committed element, or were revealed.
+    /// @notice These are not the results that were revealed.
     error PartialsMismatch(bytes32 id);
     /// @notice A share is above the whole, or a time or a bond is zero or too large.
     error PolicyInvalid();
@@ -158,6 +158,7 @@ interface IReferee {
     function reveal(Demand calldata demand, bytes calldata data) external;
 
     /// @notice By a challenger: ask for the results of the pieces of a long row.
+    /// @param proof As of `IStep.partialsLength`.
     /// @custom:reverts As `demand`, but for the walk; as `IStep`.
     function demandPartials(
         bytes32 claimId,
@@ -167,10 +168,19 @@ interface IReferee {
         StepProof calldata proof
     ) external returns (bytes32 id);
 
-    /// @notice By the proposer: answer it; they must give the committed element.
-    /// @custom:reverts ClaimNotOpen, NotProposer, DemandUnknown, RevealedAlready, JobMismatch or
-    /// PartialsMismatch; as `IStep`.
+    /// @notice By the proposer: answer it, in the length that was asked for. Whether they are right
+    /// is not asked here: if not, he is refuted by what he said.
+    /// @custom:reverts ClaimNotOpen, NotProposer, DemandUnknown or RevealedAlready.
     function revealPartials(
+        bytes32 claimId,
+        uint32 instruction,
+        uint64 element,
+        bytes calldata partials
+    ) external;
+
+    /// @notice Show that the revealed results of the pieces do not give the committed element.
+    /// @custom:reverts As `refutePiece`.
+    function refutePartials(
         bytes32 claimId,
         Job calldata job,
         StepProof calldata proof,
@@ -197,8 +207,8 @@ interface IReferee {
     /// @custom:reverts ClaimNotOpen, WindowOpen or ChallengesOpen; as the job register's `settle`.
     function finalize(bytes32 claimId, Job calldata job) external;
 
-    /// @notice Give a challenger of a refuted claim his bond and unanswered fee back, and look on
-    /// for the challenge that is rewarded, if there were many before it.
+    /// @notice Give a challenger of a refuted claim his bond and fees back, and look on for the
+    /// challenge that is rewarded, if there were many before it.
     /// @custom:reverts ClaimNotRefuted, ChallengeUnknown or ChallengeClosed.
     function collect(bytes32 claimId, uint32 challengeId) external;
 
@@ -228,7 +238,7 @@ interface IReferee {
         view
         returns (bool answered, uint256 proposerUsed, uint256 challengerUsed, Standing standing);
 
-    /// @notice Who prepaid the answer to a demand, and when it came.
+    /// @notice Which challenge made a demand first, and when it was answered.
     function answerOf(bytes32 id) external view returns (Answer memory);
 
     /// @notice What is left of the bond of a refuted claim, while it is looked for whose it is.

@@ -43,8 +43,6 @@ contract Referee is RefereeMoney {
     /// @dev Demands of one challenge. The longest way to a leaf takes 14; without a limit a
     /// challenger could spend the proposer's clock on answers that take him one block each.
     uint256 private constant MOST_DEMANDS = 64;
-    /// @dev Fees that are reserved at a time: a call of the vault costs more than most of a demand.
-    uint16 private constant FEES = 8;
 
     IStep public immutable step;
     IWalks public immutable walks;
@@ -133,7 +131,7 @@ contract Referee is RefereeMoney {
     function refute(bytes32 claimId, Job calldata job, StepProof calldata proof) external {
         uint256 gas = gasleft();
         ClaimRecord storage c = _open(claimId);
-        if (!_ask(IStep.differs.selector, _unbound(claimId, c, job), proof, _none(), 0)) {
+        if (_ask(IStep.differs.selector, _unbound(claimId, c, job), proof, _none(), 0) != 1) {
             revert NotDifferent(proof.instruction, proof.element);
         }
         emit Refuted(claimId, Reason.Element, proof.instruction, proof.element, msg.sender);
@@ -152,13 +150,16 @@ contract Referee is RefereeMoney {
         ChallengeRecord storage h = _turn(claimId, challengeId, c, answering);
         if (walk.from.form != Form.None) {
             bytes32 from = keccak256(abi.encode(walk.from));
-            bool asked = walk.from.claimId == claimId && _answers[from].payer != address(0);
+            bool asked = walk.from.claimId == claimId && _answers[from].challenge != 0;
             if (!asked) revert DemandUnknown(from);
         }
         // On from a node of the claim, within a tree, all is fixed by that node.
         Statement memory statement;
         if (walk.from.form == Form.None || walk.crossing.length != 0) {
-            statement = _statement(claimId, c, job);
+            statement = _subject(claimId, job);
+            // Of the other two a walk reads the one that it starts at.
+            if (walk.zone == 1) statement.body = c.body;
+            if (walk.zone == 2) statement.output = c.output;
         }
         return _pend(h, challengeId, Asking.target(walks, statement, claimId, walk));
     }
@@ -166,10 +167,8 @@ contract Referee is RefereeMoney {
     /// @inheritdoc IReferee
     function reveal(Demand calldata demand_, bytes calldata data) external {
         _open(demand_.claimId);
-        bytes32 id = keccak256(abi.encode(demand_));
-        address payer = _pendingPayer(id);
+        _answer(demand_, data);
         Asking.check(walks);
-        _answer(demand_.claimId, id, payer, data);
     }
 
     /// @inheritdoc IReferee
@@ -182,28 +181,36 @@ contract Referee is RefereeMoney {
     ) external returns (bytes32 id) {
         ClaimRecord storage c = _open(claimId);
         ChallengeRecord storage h = _turn(claimId, challengeId, c, answering);
-        // Without results it is never true; it reverts unless the element has pieces.
-        _ask(IStep.combines.selector, _statement(claimId, c, job), proof, _none(), 0);
-        return _pend(h, challengeId, _partialsDemand(claimId, proof));
+        uint256 length =
+            _ask(IStep.partialsLength.selector, _subject(claimId, job), proof, _none(), 0);
+        return
+            _pend(
+                h, challengeId, _partialsDemand(claimId, proof.instruction, proof.element, length)
+            );
     }
 
     /// @inheritdoc IReferee
     function revealPartials(
         bytes32 claimId,
+        uint32 instruction,
+        uint64 element,
+        bytes calldata partials
+    ) external {
+        _requireProposer(_open(claimId));
+        // Of another length they answer a demand that nobody made.
+        bytes32 id =
+            _answer(_partialsDemand(claimId, instruction, element, partials.length), partials);
+        _partials[id] = keccak256(partials);
+    }
+
+    /// @inheritdoc IReferee
+    function refutePartials(
+        bytes32 claimId,
         Job calldata job,
         StepProof calldata proof,
         bytes calldata partials
     ) external {
-        ClaimRecord storage c = _open(claimId);
-        _requireProposer(c);
-        bytes32 id = keccak256(abi.encode(_partialsDemand(claimId, proof)));
-        address payer = _pendingPayer(id);
-        Statement memory statement = _statement(claimId, c, job);
-        if (!_ask(IStep.combines.selector, statement, proof, partials, 0)) {
-            revert PartialsMismatch(id);
-        }
-        _partials[id] = keccak256(partials);
-        _answer(claimId, id, payer, partials);
+        _refuteRevealed(IStep.combines.selector, claimId, job, proof, partials, 0);
     }
 
     /// @inheritdoc IReferee
@@ -214,18 +221,7 @@ contract Referee is RefereeMoney {
         bytes calldata partials,
         uint256 piece
     ) external {
-        uint256 gas = gasleft();
-        ClaimRecord storage c = _open(claimId);
-        Statement memory statement = _unbound(claimId, c, job);
-        bytes32 id = keccak256(abi.encode(_partialsDemand(claimId, proof)));
-        if (_answers[id].at == 0 || _partials[id] != keccak256(partials)) {
-            revert PartialsMismatch(id);
-        }
-        if (!_ask(IStep.pieceDiffers.selector, statement, proof, partials, piece)) {
-            revert NotDifferent(proof.instruction, proof.element);
-        }
-        emit Refuted(claimId, Reason.Piece, proof.instruction, proof.element, msg.sender);
-        _forfeit(claimId, c, job, Reason.Piece, _cost(gas));
+        _refuteRevealed(IStep.pieceDiffers.selector, claimId, job, proof, partials, piece);
     }
 
     /// @inheritdoc IReferee
@@ -291,6 +287,32 @@ contract Referee is RefereeMoney {
         h.turnAt = uint40(block.timestamp);
     }
 
+    /// @notice Refute by partial results that were revealed: a piece differs, or they do not combine.
+    function _refuteRevealed(
+        bytes4 question,
+        bytes32 claimId,
+        Job calldata job,
+        StepProof calldata proof,
+        bytes calldata partials,
+        uint256 piece
+    ) private {
+        uint256 gas = gasleft();
+        ClaimRecord storage c = _open(claimId);
+        Statement memory statement = _unbound(claimId, c, job);
+        bytes32 id = keccak256(
+            abi.encode(_partialsDemand(claimId, proof.instruction, proof.element, partials.length))
+        );
+        if (_answers[id].at == 0 || _partials[id] != keccak256(partials)) {
+            revert PartialsMismatch(id);
+        }
+        bool said = _ask(question, statement, proof, partials, piece) == 1;
+        if (said != (question == IStep.pieceDiffers.selector)) {
+            revert NotDifferent(proof.instruction, proof.element);
+        }
+        emit Refuted(claimId, Reason.Piece, proof.instruction, proof.element, msg.sender);
+        _forfeit(claimId, c, job, Reason.Piece, _cost(gas));
+    }
+
     /// @notice A question about a proof; see `Asking`.
     function _ask(
         bytes4 question,
@@ -298,7 +320,7 @@ contract Referee is RefereeMoney {
         StepProof calldata proof,
         bytes calldata partials,
         uint256 piece
-    ) private view returns (bool) {
+    ) private view returns (uint256) {
         return Asking.aboutStep(step, question, statement, proof, partials, piece);
     }
 
@@ -315,38 +337,31 @@ contract Referee is RefereeMoney {
         if (a.at != 0) revert RevealedAlready(id);
         h.pending = id;
         emit Demanded(demand_.claimId, challengeId, id, demand_);
-        if (a.payer != address(0)) return id;
-        _answers[id] = Answer(msg.sender, challengeId, 0);
-        if (h.prepaid != 0) {
-            --h.prepaid;
-            return id;
-        }
-        h.prepaid = FEES - 1;
-        vault.reserve(msg.sender, FEES * _revealFee);
+        if (a.challenge != 0) return id;
+        a.challenge = challengeId;
+        if (h.paid++ % FEES == 0) vault.reserve(msg.sender, FEES * _revealFee);
     }
 
-    function _answer(bytes32 claimId, bytes32 id, address payer, bytes calldata data) private {
-        _answers[id].at = uint40(block.timestamp);
-        emit Revealed(claimId, id, msg.sender, data);
-        vault.move(payer, msg.sender, _revealFee);
+    function _answer(Demand memory demand_, bytes calldata data) private returns (bytes32 id) {
+        id = keccak256(abi.encode(demand_));
+        Answer storage a = _answers[id];
+        if (a.challenge == 0) revert DemandUnknown(id);
+        if (a.at != 0) revert RevealedAlready(id);
+        a.at = uint40(block.timestamp);
+        emit Revealed(demand_.claimId, id, msg.sender, data);
     }
 
-    function _pendingPayer(bytes32 id) private view returns (address payer) {
-        payer = _answers[id].payer;
-        if (payer == address(0)) revert DemandUnknown(id);
-        if (_answers[id].at != 0) revert RevealedAlready(id);
-    }
-
-    function _statement(bytes32 claimId, ClaimRecord storage c, Job calldata job)
+    /// @notice What the claim says of model and input, in the words of its job.
+    function _subject(bytes32 claimId, Job calldata job)
         private
         view
         returns (Statement memory statement)
     {
-        statement = _unbound(claimId, c, job);
         _requireJob(claimId, job);
+        (statement.model, statement.input) = (job.model, job.inputRoot);
     }
 
-    /// @notice The same, of a job that nobody has held against the claim yet.
+    /// @notice What claim and trace fix, in the words of a job that nobody has held against the claim yet.
     function _unbound(bytes32 claimId, ClaimRecord storage c, Job calldata job)
         private
         view
@@ -356,14 +371,14 @@ contract Referee is RefereeMoney {
         return Statement(job.model, job.inputRoot, c.body, c.output);
     }
 
-    function _partialsDemand(bytes32 claimId, StepProof calldata proof)
+    function _partialsDemand(bytes32 claimId, uint32 instruction, uint64 element, uint256 length)
         private
         pure
         returns (Demand memory demand_)
     {
         demand_.claimId = claimId;
         demand_.form = Form.Partials;
-        demand_.extra = bytes32(uint256(proof.instruction) << 64 | proof.element);
+        demand_.extra = bytes32(length << 96 | uint256(instruction) << 64 | element);
     }
 
     function _cost(uint256 gas) private view returns (uint256) {

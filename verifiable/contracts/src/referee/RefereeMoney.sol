@@ -22,6 +22,8 @@ abstract contract RefereeMoney is IReferee {
     /// @notice Challenges that are looked at in one go for the one that is rewarded.
     uint256 private constant SCAN = 8;
     uint256 private constant WHOLE = 10_000;
+    /// @dev Fees that are reserved at a time: a call of the vault costs more than most of a demand.
+    uint256 internal constant FEES = 8;
 
     IStakeVault public immutable vault;
     IJobRegister public immutable jobs;
@@ -155,7 +157,10 @@ abstract contract RefereeMoney is IReferee {
 
     function _requireJob(bytes32 claimId, Job calldata job) internal view {
         bytes32 jobId = JobId.hash(job, address(jobs));
-        if (jobs.claimOf(jobId) != claimId) revert JobMismatch(jobId, claimId);
+        // Of another referee's job anyone can be that referee, and assign it to any claim.
+        if (job.referee != address(this) || jobs.claimOf(jobId) != claimId) {
+            revert JobMismatch(jobId, claimId);
+        }
     }
 
     /// @notice Standing of a challenge now, or when its claim was refuted.
@@ -195,9 +200,10 @@ abstract contract RefereeMoney is IReferee {
         else _challenges[claimId][next].previous = previous;
         --c.open;
         emit ChallengeLost(claimId, id);
-        vault.move(h.challenger, c.proposer, _challengeBond);
         // His demands were all answered: it is his turn.
-        vault.release(h.challenger, h.prepaid * _revealFee);
+        uint256 earned = h.paid * _revealFee;
+        vault.move(h.challenger, c.proposer, _challengeBond + earned);
+        vault.release(h.challenger, _reserved(h) - earned);
     }
 
     /// @notice Refute a claim: split its bond, and reward the earliest challenge that may move.
@@ -269,8 +275,7 @@ abstract contract RefereeMoney is IReferee {
     }
 
     /// @notice Close a challenge of a refuted claim.
-    /// @return back What is to be given back to its challenger: the bond, and the fees that were
-    /// not earned.
+    /// @return back What is to be given back to its challenger: the bond, and all fees.
     function _close(bytes32 claimId, uint32 id, ClaimRecord storage c)
         private
         returns (uint256 back)
@@ -278,11 +283,12 @@ abstract contract RefereeMoney is IReferee {
         ChallengeRecord storage h = _challenges[claimId][id];
         h.closed = true;
         --c.open;
-        bytes32 pending = h.pending;
-        bool unanswered = pending != 0 && _answers[pending].at == 0;
-        bool mine = unanswered && _answers[pending].challenge == id;
-        uint256 fees = mine ? uint256(h.prepaid) + 1 : h.prepaid;
         emit Collected(claimId, id);
-        return _challengeBond + fees * _revealFee;
+        return _challengeBond + _reserved(h);
+    }
+
+    /// @notice Fees that are reserved of a challenger, for demands made and to come.
+    function _reserved(ChallengeRecord storage h) private view returns (uint256) {
+        return (h.paid + FEES - 1) / FEES * FEES * _revealFee;
     }
 }

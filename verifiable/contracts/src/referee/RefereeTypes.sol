@@ -8,7 +8,8 @@ import {InstructionOpening, ModelHeader} from "../step/StepTypes.sol";
 /// @param allowance Seconds on each side's clock, for each challenge anew.
 /// @param bond Of a claim, reserved of its proposer.
 /// @param challengeBond Of a challenge, reserved of its challenger.
-/// @param revealFee Prepaid for each demand, several at a time, for whoever reveals.
+/// @param revealFee Prepaid for each demand, several at a time; the proposer's once the challenge is
+/// lost, given back if the claim is refuted.
 /// @param burntShare Of a forfeit bond, in 1/10,000; deters a proposer who challenges himself.
 /// @param requesterShare Of a forfeit bond, in 1/10,000.
 /// @param refuterGas Most that a refuter is given for gas, out of the reward; nothing where the
@@ -32,6 +33,7 @@ enum ClaimStatus {
 }
 
 /// @notice Why a claim was refuted.
+/// @param Piece The result of a piece is wrong, or all of them do not give the element.
 enum Reason {
     None,
     Element,
@@ -76,7 +78,7 @@ struct ClaimRecord {
 /// @param challengerUsed Seconds that the challenger had used at `turnAt`.
 /// @param turnAt When the challenge was opened, or made its last demand.
 /// @param demands How many it has made; there is a limit, since each costs the proposer time.
-/// @param prepaid Fees that are reserved of the challenger for demands to come.
+/// @param paid How many of them nobody had made before: their answers it prepaid.
 /// @param pending Id of the last demand, zero before the first.
 struct ChallengeRecord {
     address challenger;
@@ -87,7 +89,7 @@ struct ChallengeRecord {
     uint40 challengerUsed;
     uint40 turnAt;
     uint16 demands;
-    uint16 prepaid;
+    uint16 paid;
     bytes32 pending;
 }
 
@@ -102,11 +104,9 @@ enum Standing {
 }
 
 /// @notice Whether and when a demand was answered.
-/// @param payer Who prepaid the answer; zero if nobody made the demand.
-/// @param challenge Which challenge he made it in.
+/// @param challenge Which one made it first; zero if none did.
 /// @param at When it was answered, zero before.
 struct Answer {
-    address payer;
     uint32 challenge;
     uint40 at;
 }
@@ -147,8 +147,8 @@ enum Form {
 
 /// @notice A demand; its id is `keccak256(abi.encode(demand))`, the same for all challenges.
 /// @param size Levels of Nodes and Tensor, bytes of a Leaf.
-/// @param extra Digest of the type that a Tensor must have; of Partials 2**64 times the instruction,
-/// plus the element.
+/// @param extra Digest of the type that a Tensor must have; of Partials 2**96 times their bytes, plus
+/// 2**64 times the instruction, plus the element.
 /// @param at The node, and where it stands; of a Tensor the node is the root, the rest of its tree.
 struct Demand {
     bytes32 claimId;

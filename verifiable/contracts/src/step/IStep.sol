@@ -14,9 +14,17 @@ interface IStep {
         view
         returns (bool);
 
+    /// @notice Bytes of the results of the pieces of an element's row. Reverts unless the element is
+    /// of a Dot or a Reduce whose rows have pieces.
+    /// @param statement Its model alone is read.
+    /// @param proof Neither its result nor its operands need data.
+    function partialsLength(Statement calldata statement, StepProof calldata proof)
+        external
+        view
+        returns (uint256);
+
     /// @notice Whether the results of the pieces of a long row, in their order, give the committed
-    /// element of a Dot or a Reduce. Results of another length than they must have are false, no
-    /// revert: the referee asks with none, to learn that an element has pieces at all.
+    /// element of a Dot or a Reduce.
     /// @param proof Its operands need no data.
     /// @param partials Result of each piece, big-endian, end to end.
     function combines(

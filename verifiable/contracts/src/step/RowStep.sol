@@ -40,6 +40,21 @@ abstract contract RowStep is StepBase {
 
     /// @inheritdoc StepBase
     /// @custom:reverts As `differs`; NoPieces if the rows cannot be cut.
+    function partialsLength(Statement calldata statement, StepProof calldata proof)
+        external
+        view
+        override
+        returns (uint256)
+    {
+        Job memory job = _job(proof, _instruction(statement, proof));
+        Openings.checkEmpty(proof.result);
+        _checkTypes(proof);
+        return _cut(job).leaves * _partialBytes(job);
+    }
+
+    /// @inheritdoc StepBase
+    /// @custom:reverts As `partialsLength`; PartialsLength if there is another number of results than
+    /// of pieces.
     function combines(
         Statement calldata statement,
         StepProof calldata proof,
@@ -47,17 +62,14 @@ abstract contract RowStep is StepBase {
     ) external view override returns (bool) {
         (Instruction memory ins, uint256 committed) = _result(statement, proof);
         Job memory job = _job(proof, ins);
-        for (uint256 i = 0; i < job.operands.length; ++i) {
-            Openings.checkEmpty(proof.operands[i]);
-        }
+        _checkTypes(proof);
         uint256 count = _cut(job).leaves;
-        if (partials.length != count * _partialBytes(job)) return false;
+        _checkLength(job, partials, count);
         return _combine(job, partials, count) == committed;
     }
 
     /// @inheritdoc StepBase
-    /// @custom:reverts As `combines`; PartialsLength if there is another number of results than of
-    /// pieces, and NoSuchPiece if there is no such piece.
+    /// @custom:reverts As `combines`; NoSuchPiece if there is no such piece.
     function pieceDiffers(
         Statement calldata statement,
         StepProof calldata proof,
@@ -67,8 +79,7 @@ abstract contract RowStep is StepBase {
         Job memory job = _job(proof, _instruction(statement, proof));
         Openings.checkEmpty(proof.result);
         Plan memory plan = _cut(job);
-        uint256 wanted = plan.leaves * _partialBytes(job);
-        if (partials.length != wanted) revert PartialsLength(partials.length, wanted);
+        _checkLength(job, partials, plan.leaves);
         if (piece >= plan.leaves) revert NoSuchPiece(piece, plan.leaves);
         uint256 start = piece * plan.leaf;
         uint256 count = piece + 1 == plan.leaves ? job.length - start : plan.leaf;
@@ -128,6 +139,18 @@ abstract contract RowStep is StepBase {
             if (job.operands[i].rank == 0) revert Descriptor.DescriptorMalformed();
         }
         job.length = Descriptor.row(job.operands[0]);
+    }
+
+    // Of the operands the types alone are opened; there are as many as they must be.
+    function _checkTypes(StepProof calldata proof) private pure {
+        for (uint256 i = 0; i < proof.operands.length; ++i) {
+            Openings.checkEmpty(proof.operands[i]);
+        }
+    }
+
+    function _checkLength(Job memory job, bytes calldata partials, uint256 pieces) private pure {
+        uint256 wanted = pieces * _partialBytes(job);
+        if (partials.length != wanted) revert PartialsLength(partials.length, wanted);
     }
 
     // Opens and folds elements `start <= k < start + count` of each row.

@@ -29,6 +29,17 @@ abstract contract StepBase is IStep {
 
     /// @inheritdoc IStep
     /// @custom:reverts KindRefused unless the instruction has rows.
+    function partialsLength(Statement calldata, StepProof calldata proof)
+        external
+        view
+        virtual
+        returns (uint256)
+    {
+        revert KindRefused(_kindOf(proof));
+    }
+
+    /// @inheritdoc IStep
+    /// @custom:reverts KindRefused unless the instruction has rows.
     function combines(Statement calldata, StepProof calldata proof, bytes calldata)
         external
         view

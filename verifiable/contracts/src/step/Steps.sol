@@ -36,6 +36,16 @@ contract Steps is IStep {
     /// @custom:reverts KindGiven if the instruction computes nothing; all that the contracts
     /// behind this one revert with.
     function differs(Statement calldata, StepProof calldata proof) external view returns (bool) {
+        return _ask(proof) == 1;
+    }
+
+    /// @inheritdoc IStep
+    /// @custom:reverts As `differs`.
+    function partialsLength(Statement calldata, StepProof calldata proof)
+        external
+        view
+        returns (uint256)
+    {
         return _ask(proof);
     }
 
@@ -46,7 +56,7 @@ contract Steps is IStep {
         view
         returns (bool)
     {
-        return _ask(proof);
+        return _ask(proof) == 1;
     }
 
     /// @inheritdoc IStep
@@ -56,12 +66,12 @@ contract Steps is IStep {
         view
         returns (bool)
     {
-        return _ask(proof);
+        return _ask(proof) == 1;
     }
 
     // Passes the question on as it came. Only an answer of one word is one: for want of gas the
     // other contract reverts, and so does this one.
-    function _ask(StepProof calldata proof) private view returns (bool answer) {
+    function _ask(StepProof calldata proof) private view returns (uint256 answer) {
         address step = address(_stepOf(uint8(proof.result.instruction.descriptor[0])));
         assembly ("memory-safe") {
             let data := mload(0x40)
@@ -71,7 +81,7 @@ contract Steps is IStep {
                 revert(data, returndatasize())
             }
             if iszero(eq(returndatasize(), 32)) { revert(0, 0) }
-            answer := eq(mload(0), 1)
+            answer := mload(0)
         }
     }
 
