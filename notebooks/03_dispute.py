@@ -282,8 +282,8 @@ for title, played in (("served", served_moves), ("withheld", moves)):
     print(f"{title:<9}  {len(played):>14}  {len(dispute):>14}  {sum(dispute):>18,}")
 
 # %% [markdown]
-# This model is tiny, so its descent is short. Trees are opened at most six levels at a time; a trace of
-# 2^26 elements and 2,000 instructions takes about 15 transactions.
+# This model is tiny, so its descent is short. Trees are opened by six levels at most; a trace
+# of 2^26 elements and 2,000 instructions takes about 15 transactions.
 #
 # ## The record
 #

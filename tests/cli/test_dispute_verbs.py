@@ -42,7 +42,8 @@ from verifiable.claim import claim_id, parse_canon_claim
 from verifiable.cli.following import Settled
 from verifiable.dispute.files import encode_policy, parse_job
 from verifiable.dispute.state import Claim, Status
-from verifiable.types import Bytes32, ClaimId
+from verifiable.errors import ChainError
+from verifiable.types import ClaimId
 
 pytestmark = [pytest.mark.anvil, pytest.mark.evm]
 
@@ -236,10 +237,11 @@ def test_a_watcher_challenges_what_is_false_and_is_paid(
 
 
 def test_what_only_a_strange_requester_or_provider_writes_hides_nothing(town: Court) -> None:
-    """A job whose text is no UTF-8, and a claim with an expiry that no document can hold."""
+    """A job whose text is no UTF-8; an expiry that no document can hold is not even taken."""
     chain = RpcChain(town.node.url, keys=[PROVIDER, REQUESTER])
     register = town.venue.register(chain)
-    task = parse_job(town.open_job("plain").read_bytes())
+    job = town.open_job("plain")
+    task = parse_job(job.read_bytes())
     from verifiable.chain.abi import encode_call
     from verifiable.chain.contract import abi_of
 
@@ -249,14 +251,14 @@ def test_what_only_a_strange_requester_or_provider_writes_hides_nothing(town: Co
     chain.send(
         register.address, odd.replace(b"QQQQ", b"\xff\xfe\xff\xfe"), sender=REQUESTER.address
     )
-    words = town.forge(town.home / "plain.json", FALSE)
+    words = town.forge(job, FALSE)
     claim = parse_canon_claim(Path(str(words[1])).read_bytes())
     (venue, semantics, key, nonce, _, provider), subject = canon_claim_value(claim)
-    header = (venue, semantics, key, nonce, 2**60, provider)
+    header = (venue, semantics, key, nonce, 2**53, provider)
     post = encode_call(abi_of("Referee"), "post", ((header, subject), job_value(task), bytes(32)))
-    chain.send(town.referee.address, post, sender=PROVIDER.address)
-    posted = town.referee.register().claim_of(Bytes32(key))
-    assert posted is not None
+    with pytest.raises(ChainError, match="ExpiryTooLarge"):
+        chain.send(town.referee.address, post, sender=PROVIDER.address)
+    posted = town.post(job, *words)
     assert town.challenge(posted).status == 0
     assert town.claim(posted).challenges == 1
     town.pass_time(POLICY.allowance + 1)
