@@ -13,13 +13,18 @@ from verifiable.crypto.signatures import SigningKey
 KEY = SigningKey(bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 
 
+def require() -> None:
+    """Skip the test where no node can be started; `make setup` installs one."""
+    if devnode.find() is None:
+        pytest.skip("no anvil: run `npm ci --prefix verifiable/contracts`")
+
+
 @contextmanager
 def start(*options: str) -> Iterator[Anvil]:
     """See `devnode.start`."""
-    if devnode.find() is None:
-        pytest.skip("no anvil: run `npm ci --prefix verifiable/contracts`")
+    require()
     with devnode.start(*options) as node:
         yield node
 
 
-__all__ = ["KEY", "Anvil", "start"]
+__all__ = ["KEY", "Anvil", "require", "start"]

@@ -3,9 +3,9 @@
 import json
 from fractions import Fraction
 
+import anvil
 import pytest
 from benchmark import Row
-from devnode import find
 from gas_report import DEAR, MISSED, MUST, SNAPSHOT, complaints, measured, snapshot
 
 from verifiable.dispute.economics import GAS, ROUNDS, Terms, stakes
@@ -17,8 +17,7 @@ PRICE = 10**9
 
 
 def check(*names: str) -> None:
-    if find() is None:
-        pytest.skip("no anvil: run `npm ci --prefix verifiable/contracts`")
+    anvil.require()
     assert list(complaints(list(measured(names)), snapshot())) == []
 
 
