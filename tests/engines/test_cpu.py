@@ -105,6 +105,12 @@ def test_the_best_build_is_taken_unless_the_environment_names_one(
     load.cache_clear()
 
 
+def test_products_that_this_processor_does_not_add_up_are_refused_with_those_that_it_does() -> None:
+    with pytest.raises(MissingDependencyError, match="`thrice`") as caught:
+        Cpu(products="thrice")
+    assert caught.value.hint == f"ways of this build here: {', '.join(load().products)}"
+
+
 @pytest.mark.parametrize("threads", [0, -1, 257])
 def test_a_number_of_threads_out_of_range_is_refused(threads: int) -> None:
     with pytest.raises(InputError, match=f"{threads} threads"):

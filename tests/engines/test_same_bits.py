@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiable.engines.cpu import Cpu
-from verifiable.engines.cpu_library import supported
+from verifiable.engines.cpu_library import load, supported
 from verifiable.engines.gpu import Gpu
 from verifiable.engines.protocol import Engine
 from verifiable.engines.reference import Reference
 from verifiable.graph.check import check
-from verifiable.graph.ir import Array, Index
+from verifiable.graph.ir import Array, Const, Index
+from verifiable.graph.tensors import tensor_root
+from verifiable.graph.vocabulary import DType
 
 BUILDS: Final = supported()
 TILES: Final = ((0, 0), (1, 1), (5, 7), (64, 33))
@@ -27,6 +29,11 @@ CPUS: Final[dict[str, Cpu]] = {
     **{f"{n} threads": Cpu(threads=n, tile=TILES[n % len(TILES)]) for n in (2, 3, 4)},
     **{f"tile {tile}": Cpu(threads=1, tile=tile) for tile in TILES[1:]},
     "alone": Cpu(threads=2, fuse=False),
+    **{
+        f"build {build}, {products} products": Cpu(build=build, threads=1, products=products)
+        for build in BUILDS
+        for products in load(build).products[:-1]
+    },
 }
 
 
@@ -94,6 +101,44 @@ def test_of_any_dot(
 
     one = blocks.case_of(build, seed=seed)
     assert_same(one, dict(CPUS))
+
+
+@given(
+    st.integers(1, 70), st.integers(1, 70), st.integers(0, 1100), st.integers(1, 3),
+    st.sampled_from((DType.I8, DType.U8)), st.booleans(), st.booleans(), st.integers(0, 2**32),
+)  # fmt: skip
+def test_of_any_dot_of_integers(
+    m: int, n: int, k: int, batches: int, dtype: DType, a_given: bool, b_given: bool, seed: int
+) -> None:
+    def build(b: blocks.Blocks) -> Index:
+        left = b.weight(1, m, k, dtype=dtype) if a_given else b.input(batches, m, k, dtype=dtype)
+        kind = DType.I8
+        right = b.weight(1, n, k, dtype=kind) if b_given else b.input(batches, n, k, dtype=kind)
+        return b.dot(left, right)
+
+    assert_same(blocks.case_of(build, seed=seed), dict(CPUS))
+
+
+@pytest.mark.parametrize("ends", [(-128, -128), (-128, 127), (127, -128), (127, 127)])
+@pytest.mark.parametrize("dtype", [DType.I8, DType.U8], ids=lambda dtype: dtype.name)
+def test_of_dots_of_the_largest_integers(dtype: DType, ends: tuple[int, int]) -> None:
+    # Where sums in 16 bits would saturate.
+    x, weight = (255 if dtype is DType.U8 and ends[0] == 127 else ends[0]), ends[1]
+
+    def build(b: blocks.Blocks) -> Index:
+        left, right = b.input(1, 33, 260, dtype=dtype), b.weight(1, 35, 260, dtype=DType.I8)
+        b.inputs["x0"][:] = x & 255 if dtype is DType.U8 else x
+        array = np.full((1, 35, 260), weight, np.int8)
+        b.weights[right] = array
+        b.instructions[right] = Const(type=b.instructions[right].type, root=tensor_root(array))
+        return b.dot(left, right)
+
+    one = blocks.case_of(build, seed=1)
+    assert_same(one, dict(CPUS))
+    given = int(one.inputs["x0"].flat[0])
+    for engine in CPUS.values():
+        got = engine.prepare(one.graph, one.weights).run(one.inputs)
+        assert all((y == given * weight * 260).all() for y in got.values())
 
 
 @pytest.mark.gpu

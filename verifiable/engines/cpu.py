@@ -20,7 +20,7 @@ from verifiable.engines.cpu_schedule import Schedule, schedule
 from verifiable.engines.cpu_words import Writer
 from verifiable.engines.inputs import check_inputs, check_weights
 from verifiable.engines.protocol import Progress, RegionDone, Watcher
-from verifiable.errors import InputError, OutOfMemoryError
+from verifiable.errors import InputError, MissingDependencyError, OutOfMemoryError
 from verifiable.graph.ir import Array, Const, Graph, Index, Input, Weights, places
 from verifiable.ops import check_values
 
@@ -40,11 +40,14 @@ class Cpu:
         Run instructions together where that is faster.
     tile : tuple of two ints
         Rows and columns that are computed at a time; 0 leaves the choice.
+    products : str, optional
+        How products of integers are added up: ``wide``, ``narrow`` or ``quads``; the fastest way
+        of the build on this processor if None.
 
     Raises
     ------
     MissingDependencyError
-        If the native code was not built, or this processor cannot run `build`.
+        If the native code was not built, or this processor cannot run `build` or `products`.
     InputError
         If there cannot be so many threads.
     """
@@ -58,8 +61,16 @@ class Cpu:
         build: str | None = None,
         fuse: bool = True,
         tile: tuple[int, int] = (0, 0),
+        products: str | None = None,
     ) -> None:
         self.library = load(build)
+        ways = self.library.products
+        if products is not None and products not in ways:
+            raise MissingDependencyError(
+                f"this processor does not add up products as `{products}`",
+                hint=f"ways of this build here: {', '.join(ways)}",
+            )
+        self.products = products or ways[-1]
         self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
         if not 1 <= self.threads <= MOST_THREADS:
             raise InputError(f"{threads} threads are not in 1..{MOST_THREADS}")
@@ -136,7 +147,7 @@ class Plan:
             if index in writer.looked_at
         )
         """Inputs whose NaNs a run finds by itself."""
-        self._handle = engine.library.plan(words, self.addresses)
+        self._handle = engine.library.plan(words, self.addresses, engine.products)
         weakref.finalize(self, engine.library.free_plan, self._handle)
         self._arenas: list[NDArray[np.uint8]] = []
         self.results = Results()

@@ -19,8 +19,11 @@ BUILDS: Final = {"v4": 4, "v3": 3, "base": 1}
 FORCE: Final = "VERIFIABLE_CPU_BUILD"
 """Environment variable that names a build, instead of the best."""
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of what Python and native code say to each other; a function is named after it."""
+
+PRODUCTS: Final = ("wide", "narrow", "quads")
+"""Ways of adding up products of integers, by their number in native code; the last are fastest."""
 
 DONE, NO_MEMORY, BAD_PLAN, BAD_INPUT = range(4)
 HINT: Final = (
@@ -53,7 +56,9 @@ class Library:
         call.verifiable_engine_new.argtypes = [ctypes.c_int]
         call.verifiable_engine_free.argtypes = [pointer]
         call.verifiable_engine_free.restype = None
-        call.verifiable_plan_new.argtypes = [pointer, number, pointer, ctypes.POINTER(pointer)]
+        call.verifiable_plan_new.argtypes = [
+            pointer, number, pointer, ctypes.c_int, ctypes.POINTER(pointer)
+        ]  # fmt: skip
         call.verifiable_plan_free.argtypes = [pointer]
         call.verifiable_plan_free.restype = None
         call.verifiable_plan_joined.argtypes = [pointer]
@@ -70,6 +75,11 @@ class Library:
     def lanes(self) -> int:
         """Floats of a vector of this build."""
         return int(self._library.verifiable_lanes())
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Ways of adding up products of integers on this processor, the fastest last."""
+        return PRODUCTS[: int(self._library.verifiable_products()) + 1]
 
     def engine(self, threads: int) -> int:
         """Start threads; the handle is for `run` and `free_engine`.
@@ -88,8 +98,10 @@ class Library:
         """End the threads of an engine."""
         self._library.verifiable_engine_free(handle)
 
-    def plan(self, words: Sequence[int], slots: Sequence[int]) -> int:
+    def plan(self, words: Sequence[int], slots: Sequence[int], products: str) -> int:
         """Read a plan; constants are packed from the addresses `slots`.
+
+        Products of integers are added up as `products` says, or in a way before it.
 
         Raises
         ------
@@ -100,8 +112,9 @@ class Library:
         addresses = np.array(slots, np.uint64)
         handle = ctypes.c_void_p()
         status = self._library.verifiable_plan_new(
-            read.ctypes.data, read.size, addresses.ctypes.data, ctypes.byref(handle)
-        )
+            read.ctypes.data, read.size, addresses.ctypes.data, PRODUCTS.index(products),
+            ctypes.byref(handle),
+        )  # fmt: skip
         _check(status)
         assert handle.value is not None
         return handle.value

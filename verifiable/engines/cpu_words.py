@@ -201,8 +201,7 @@ class Writer:
         a, b = self.instructions[dot.a].type, self.instructions[dot.b].type
         batches, m, n = dot.type.shape
         yield from (dot.type.dtype.value, batches, m, n, a.shape[2], dot.chunk)
-        # The packed rows are signed; folds need whole rows of the result.
-        yield a.dtype is not DType.U8 and not group.folds
+        yield not group.folds  # they need whole rows of the result
         for operand, kind in ((dot.a, a), (dot.b, b)):
             layout = self.plan.layouts.of[operand]
             yield from (*self.place(layout.root, layout.offset), kind.dtype.value)

@@ -63,10 +63,13 @@ int verifiable_level() {
 }
 
 // Its name is what cpu_library.py and this file must agree on: the words of a plan, the calls.
-int verifiable_version_3() { return 3; }
+int verifiable_version_4() { return 4; }
 
 // Floats of a vector of this build.
 int verifiable_lanes() { return LANES; }
+
+// The fastest way of adding up products of integers, see Products; those below it work as well.
+int verifiable_products() { return (int)fastest_products(); }
 
 void* verifiable_engine_new(int threads) {
     try {
@@ -90,11 +93,13 @@ int verifiable_finds_nan(void* engine, const std::uint32_t* bits, i64 count) {
     return found;
 }
 
-// Reads a plan; `slots` need to be set for constants alone, which are packed now.
-int verifiable_plan_new(const i64* words, i64 count, void* const* slots, void** plan) {
+// Reads a plan; `slots` need to be set for constants alone, which are packed now, for products that
+// are added up in this way at most.
+int verifiable_plan_new(const i64* words, i64 count, void* const* slots, int products,
+                        void** plan) {
     try {
         FloatMode mode;
-        *plan = read_plan(Words(words, count), (u8* const*)slots).release();
+        *plan = read_plan(Words(words, count), (u8* const*)slots, (Products)products).release();
         return *plan ? DONE : BAD_PLAN;
     } catch (const std::bad_alloc&) {
         return NO_MEMORY;

@@ -4,6 +4,10 @@
 
 #include "machine.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace verifiable {
 
 constexpr int WIDTH = LANES * 4;  // bytes of a vector
@@ -60,6 +64,39 @@ inline Ints pairs_of_shorts(Shorts a, Shorts b) {
     Ints r;
     for (int i = 0; i < LANES; ++i) r[i] = a[2 * i] * b[2 * i] + a[2 * i + 1] * b[2 * i + 1];
     return r;
+#endif
+}
+
+// The assemblers that come with older compilers do not know the instruction below.
+#if VECTOR_BITS == 512 || (VECTOR_BITS == 256 && (defined(__clang__) || __GNUC__ >= 11))
+#define HAS_VNNI_ASSEMBLER
+#endif
+
+// Adds sums of four neighbouring products, unsigned by signed, to lanes of 32 bits, which wrap. The
+// instruction is newer than those that a build may use everywhere: see has_quads.
+inline void add_quads(Ints& sum, Bytes is_unsigned, Bytes is_signed) {
+#if defined(HAS_VNNI_ASSEMBLER) && VECTOR_BITS == 512
+    asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(is_unsigned), "v"(is_signed));
+#elif defined(HAS_VNNI_ASSEMBLER)
+    asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(is_unsigned), "x"(is_signed));
+#else
+    for (int i = 0; i < LANES; ++i) {
+        int four = 0;
+        for (int e = 4 * i; e < 4 * i + 4; ++e) four += (u8)is_unsigned[e] * is_signed[e];
+        sum[i] = (std::int32_t)((std::uint32_t)sum[i] + (std::uint32_t)four);
+    }
+#endif
+}
+
+// Whether this processor knows what add_quads is in this build.
+inline bool has_quads() {
+#if defined(HAS_VNNI_ASSEMBLER) && VECTOR_BITS == 512
+    return __builtin_cpu_supports("avx512vnni");
+#elif defined(HAS_VNNI_ASSEMBLER)
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);  // AVX-VNNI
+#else
+    return true;
 #endif
 }
 

@@ -13,11 +13,16 @@ void dot_floats(const Run& run, const Dot& dot, const DotPart& part, Scratch& sc
 void pack_constant_floats(Rows& rows, bool left, const u8* data);
 DotGrain float_grain();
 
+// Integers: the way that a Dot may go at most, and that of one run.
+Products products_of(const Dot& dot, Products fastest);
+Products products_of_run(const Run& run, const Dot& dot);
 void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
-void pack_constant_integers(Rows& rows, bool left, const u8* data);
+void pack_constant_integers(Dot& dot, Rows& rows, bool left, const u8* data);
 DotGrain integer_grain();
-// Whether the products of a Dot of integers may be added up in 16 bits.
-bool dot_is_narrow(const Run& run, const Dot& dot);
+
+// Those of dot_quads.cpp.
+void dot_quads(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
+void pack_constant_quads(Rows& rows, bool left, const u8* data);
 
 #if defined(__AVX2__)
 // Eight rows by eight columns: to[k * step + i] = rows[i][k].

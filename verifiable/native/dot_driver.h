@@ -133,7 +133,7 @@ class DotDriver {
         if (left_.constant) {
             i64 number = l0_ / ROWS + sliver;
             i64 count = ceil_div(left_.row.extent, ROWS);
-            return (const Left*)Kernels::packed(left_).data() +
+            return (const Left*)Kernels::packed(left_).data.data() +
                    ((left_batch_ * count + number) * groups_ * GROUP + k0) * ROWS;
         }
         i64 depth = left_whole_ ? groups_ * GROUP : depth_;
@@ -144,7 +144,7 @@ class DotDriver {
         if (right_.constant) {
             i64 number = r0_ / COLUMNS + panel;
             i64 count = ceil_div(right_.row.extent, COLUMNS);
-            return (const Right*)Kernels::packed(right_).data() +
+            return (const Right*)Kernels::packed(right_).data.data() +
                    ((right_batch_ * count + number) * groups_ * GROUP + k0) * COLUMNS;
         }
         i64 depth = right_whole_ ? groups_ * GROUP : depth_;
@@ -161,7 +161,7 @@ class DotDriver {
         i64 depth = ceil_div(k1 - k0, GROUP);
         bool first = k0 == 0, last = k1 == dot_.k;
         auto kernel = table(Kernels::mode(direct_, left_))[rows];
-        const u8* levels = levels_at(sliver, panel, k0);
+        const void* known = known_at(sliver, panel, k0);
         if (direct_) {
             a = (const Left*)left_data_ + left_.batch[left_batch_] +
                 left_.row[l0_ + sliver * ROWS] + k0;
@@ -169,13 +169,13 @@ class DotDriver {
         const i64 depth_of_sliver = left_whole_ ? groups_ * GROUP : depth_;
         const i64 step = direct_ ? left_.row.stride : depth_of_sliver * ROWS;
         if (columns == COLUMNS && right_step_ == 1) {
-            kernel(depth, a, step, b, c, left_step_, first, last, levels);
+            kernel(depth, a, step, b, c, left_step_, first, last, known);
             return;
         }
         // Part of a panel, or columns apart: totals are kept aside until the last chunk.
         const i64 number = sliver * ceil_div(r1_ - r0_, COLUMNS) + panel;
         Sum* cells = (Sum*)scratch_.cells.data() + number * ROWS * COLUMNS;
-        kernel(depth, a, step, b, cells, COLUMNS, first, last, levels);
+        kernel(depth, a, step, b, cells, COLUMNS, first, last, known);
         if (!last) return;
         if (right_step_ == 1) {
             for (i64 i = 0; i < rows; ++i)
@@ -226,24 +226,22 @@ class DotDriver {
         scratch_.right_holds = wanted;
     }
 
-    // What is known of the constant operand's elements, a byte for each group of k.
-    const u8* levels_at(i64 sliver, i64 panel, i64 k0) const {
-        const auto& of_right = Kernels::levels(right_);
-        const auto& of_left = Kernels::levels(left_);
-        if (!of_right.empty()) {
+    // What is known of the constant operand's elements, of this sliver or panel, from k0 on.
+    const void* known_at(i64 sliver, i64 panel, i64 k0) const {
+        if (right_.constant) {
             i64 count = ceil_div(right_.row.extent, COLUMNS);
             i64 number = right_batch_ * count + r0_ / COLUMNS + panel;
-            return of_right.data() + number * groups_ + k0 / GROUP;
+            return Kernels::known(right_, left_, number, COLUMNS, groups_, k0 / GROUP);
         }
-        if (!of_left.empty()) {
+        if (left_.constant) {
             i64 count = ceil_div(left_.row.extent, ROWS);
             i64 number = left_batch_ * count + l0_ / ROWS + sliver;
-            return of_left.data() + number * groups_ + k0 / GROUP;
+            return Kernels::known(left_, right_, number, ROWS, groups_, k0 / GROUP);
         }
         return nullptr;
     }
 
-    using Tile = void (*)(i64, const Left*, i64, const Right*, Sum*, i64, bool, bool, const u8*);
+    using Tile = void (*)(i64, const Left*, i64, const Right*, Sum*, i64, bool, bool, const void*);
     using Tiles = std::array<Tile, ROWS + 1>;
 
     template <int MODE, int... M>
@@ -276,17 +274,13 @@ class DotDriver {
 
 // All of a constant operand, batch after batch, in slivers or panels.
 template <class Kernels, bool LEFT>
-void pack_all(Rows& rows, const u8* data, Memory& packed) {
+void pack_all(Rows& rows, const u8* data, Packed& packed) {
     using Element = std::conditional_t<LEFT, typename Kernels::Left, typename Kernels::Right>;
     constexpr i64 STEP = LEFT ? Kernels::ROWS : Kernels::COLUMNS;
     i64 depth = ceil_div(rows.k.extent, Kernels::GROUP) * Kernels::GROUP;
     i64 count = ceil_div(rows.row.extent, STEP);
-    Element* to = (Element*)packed.reserve(
+    Element* to = (Element*)packed.data.reserve(
         rows.batch.extent * count * depth * STEP * (i64)sizeof(Element));
-    constexpr bool LEVELS = Kernels::GROUP > 2;
-    if constexpr (LEVELS)
-        rows.levels.resize(rows.batch.extent * count * (depth / Kernels::GROUP));
-    u8* levels = rows.levels.data();
     for (i64 b = 0; b < rows.batch.extent; ++b)
         for (i64 i = 0; i < count; ++i, to += depth * STEP) {
             i64 stop = std::min((i + 1) * STEP, rows.row.extent);
@@ -295,10 +289,15 @@ void pack_all(Rows& rows, const u8* data, Memory& packed) {
             } else {
                 Kernels::pack_right(rows, data, b, i * STEP, stop, 0, rows.k.extent, to);
             }
-            if constexpr (LEVELS)
-                for (i64 g = 0; g < depth / Kernels::GROUP; ++g)
-                    *levels++ = Kernels::template level<STEP>(to + g * Kernels::GROUP * STEP);
+            Kernels::template learn<STEP>(packed, to, depth);
         }
 }
+
+// Of kernels that need to know nothing of constants.
+struct NothingKnown {
+    template <i64 STEP, class Element>
+    static void learn(Packed&, const Element*, i64) {}
+    static const void* known(const Rows&, const Rows&, i64, i64, i64, i64) { return nullptr; }
+};
 
 }  // namespace verifiable

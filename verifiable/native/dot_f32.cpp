@@ -6,7 +6,7 @@ namespace verifiable {
 
 namespace {
 
-struct FloatKernels {
+struct FloatKernels : NothingKnown {
     using Left = float;
     using Right = float;
     using Sum = float;
@@ -24,15 +24,14 @@ struct FloatKernels {
     }
 
     static int mode(bool direct, const Rows&) { return direct; }
-    static const Memory& packed(const Rows& rows) { return rows.packed; }
-    static const std::vector<u8>& levels(const Rows& rows) { return rows.levels; }
+    static const Packed& packed(const Rows& rows) { return rows.packed; }
 
     // M rows by COLUMNS columns over `depth` elements; adds to `c` unless this is the first chunk.
     // Packed rows of `a` lie interleaved, and those of the next sliver `step` elements on; else rows
     // lie `step` apart.
     template <int M, int DIRECT>
     static void tile(i64 depth, const float* a, i64 step, const float* b, float* c, i64 ld,
-                     bool first, bool last, const u8*) {
+                     bool first, bool last, const void*) {
         Floats low[M], high[M];
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {

@@ -1,4 +1,4 @@
-// Dot of i8 or u8 with i8, exact in i32, so its order is free. There are two ways, both exact:
+// Dot of i8 or u8 with i8, exact in i32, so its order is free. There are three ways, all exact:
 //
 // WideKernels: pairs of products are summed in one instruction, in 16 x 16 -> 32 bits. That cannot
 // saturate: 2 * 255 * 128 < 2^31.
@@ -7,9 +7,11 @@
 // are added before they are widened. That fits if no element of the operand without a sign is
 // above 127, which is looked up before each Dot, and if weights of one sign that are added up stay
 // below 258 = 32767 / 127, which is found out once, for each stretch of GROUP elements of k.
+//
+// QuadKernels, in dot_quads.cpp, where a processor sums four products in 32 bits at once.
 #include "bytes.h"
 #include "dot.h"
-#include "sixteen.h"
+#include "quads.h"
 
 namespace verifiable {
 
@@ -19,7 +21,7 @@ using i8 = std::int8_t;
 using i16 = std::int16_t;
 using i32 = std::int32_t;
 
-struct WideKernels {
+struct WideKernels : NothingKnown {
     using Left = i16;
     using Right = i8;
     using Sum = i32;
@@ -31,8 +33,7 @@ struct WideKernels {
 
     static i64 chunk(const Dot&) { return 1024; }
 
-    static const Memory& packed(const Rows& rows) { return rows.packed; }
-    static const std::vector<u8>& levels(const Rows& rows) { return rows.no_levels; }
+    static const Packed& packed(const Rows& rows) { return rows.packed; }
     static int mode(bool, const Rows&) { return 0; }
 
     // Lanes of i32: a pair of `b` in each lane times the pair `pair`.
@@ -56,7 +57,7 @@ struct WideKernels {
 
     template <int M, int>
     static void tile(i64 depth, const i16* a, i64, const i8* b, i32* c, i64 ld, bool first, bool,
-                     const u8*) {
+                     const void*) {
         Ints low[M], high[M];
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) low[i] = high[i] = Ints{};
@@ -153,11 +154,18 @@ struct NarrowKernels {
 
     static i64 chunk(const Dot&) { return 1024; }
     static bool direct(const Rows&) { return false; }
-    static const Memory& packed(const Rows& rows) { return rows.packed_bytes; }
-    static const std::vector<u8>& levels(const Rows& rows) { return rows.levels; }
+    static const Packed& packed(const Rows& rows) { return rows.packed_narrow; }
+    static const void* known(const Rows& rows, const Rows&, i64 number, i64, i64 groups, i64 group) {
+        return rows.packed_narrow.levels.data() + number * groups + group;
+    }
 
     // The operand without a sign is the one that is no constant: left in mode 0, right in mode 1.
     static int mode(bool, const Rows& left) { return left.constant; }
+
+    template <i64 STEP>
+    static void learn(Packed& packed, const u8* rows, i64 depth) {
+        for (i64 k = 0; k < depth; k += GROUP) packed.levels.push_back(level<STEP>(rows + k * STEP));
+    }
 
     // How many quads of a group may be added up in 16 bits: 4, 2 or 1.
     template <i64 STEP>
@@ -185,7 +193,8 @@ struct NarrowKernels {
 
     template <int M, int MODE>
     static void tile(i64 depth, const u8* a, i64, const u8* b, Sum* c, i64 ld, bool first, bool,
-                     const u8* levels) {
+                     const void* known) {
+        auto levels = (const u8*)known;
         half_tile<M, MODE == 0>(depth, a, b, c, ld, first, levels);
         half_tile<M, MODE == 0>(depth, a, b + WIDTH, c + LANES, ld, first, levels);
     }
@@ -246,57 +255,14 @@ struct NarrowKernels {
         *(Ints*)c = sum;
     }
 
-    // Element k of row i at to[(k / 4 * STEP + i) * 4 + k % 4], zeros up to the next whole group.
-    template <i64 STEP>
-    static void pack(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0,
-                         i64 k1, u8* to) {
-        const u8* from = data + rows.batch[batch];
-        const i64 count = stop - first, whole = (k1 - k0) / 4 * 4;
-        const i64 padded = ceil_div(k1 - k0, GROUP) * GROUP;
-        if (count < STEP) {
-            std::memset(to, 0, padded * STEP);
-        } else {
-            std::memset(to + whole * STEP, 0, (padded - whole) * STEP);
-        }
-        i64 offset[STEP];
-        for (i64 i = 0; i < count; ++i) offset[i] = rows.row[first + i];
-        if (!rows.k.unit()) return pack_lines<STEP>(rows, from, offset, count, k0, k1, to);
-        i64 k = k0;
-        for (; k < k0 + whole; k += 4, to += 4 * STEP)
-            for (i64 i = 0; i < count; ++i) {
-                std::uint32_t quad;
-                std::memcpy(&quad, from + offset[i] + k, 4);
-                std::memcpy(to + 4 * i, &quad, 4);
-            }
-        for (; k < k1; ++k) {
-            const u8* line = from + rows.k[k];
-            for (i64 i = 0; i < count; ++i) to[4 * i + (k - k0) % 4] = line[offset[i]];
-        }
-    }
-
-    // Where elements of one k lie side by side, as in patches: four such lines, interleaved.
-    template <i64 STEP>
-    static void pack_lines(const Rows& rows, const u8* from, const i64* offset, i64 count, i64 k0,
-                           i64 k1, u8* to) {
-        for (i64 i = 0; i < std::min(count, STEP); i += 16) {
-            constexpr i64 BYTES = 4 * std::min<i64>(STEP, 16);
-            each_lines<4>(rows, from, offset + i, std::clamp<i64>(count - i, 0, 16), k0, k1,
-                          [&](i64 k, const Line* lines) {
-                              u8 quads[64];
-                              interleave_quads(lines, quads);
-                              std::memcpy(to + (k - k0) * STEP + 4 * i, quads, BYTES);
-                          });
-        }
-    }
-
     static void pack_left(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0,
                           i64 k1, u8* to) {
-        pack<ROWS>(rows, data, batch, first, stop, k0, k1, to);
+        QuadPacker<ROWS, GROUP>(rows, data, batch, first, stop, k0, k1, 0, to).pack();
     }
 
     static void pack_right(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop,
                            i64 k0, i64 k1, u8* to) {
-        pack<COLUMNS>(rows, data, batch, first, stop, k0, k1, to);
+        QuadPacker<COLUMNS, GROUP>(rows, data, batch, first, stop, k0, k1, 0, to).pack();
     }
 };
 
@@ -322,32 +288,38 @@ bool all_small(const Run& run, const Rows& rows) {
 
 }  // namespace
 
-bool dot_is_narrow(const Run& run, const Dot& dot) {
+Products products_of(const Dot& dot, Products fastest) {
+    // Constants are taken for the operand with a sign.
+    if (dot.a.constant == dot.b.constant || (dot.a.constant ? dot.a : dot.b).dtype != I8)
+        return Products::WIDE;
+    return fastest;
+}
+
+Products products_of_run(const Run& run, const Dot& dot) {
+    if (dot.products != Products::NARROW) return dot.products;
     const Rows& left = dot.swapped ? dot.b : dot.a;
     const Rows& right = dot.swapped ? dot.a : dot.b;
-    // Few rows wait for memory alone, and the other way reads no more of it.
-    if (left.constant == right.constant || left.row.extent < 3 || !dot.k) return false;
-    // Constants are taken for the operand with a sign.
-    if ((left.constant ? left : right).dtype != I8) return false;
-    return all_small(run, left.constant ? right : left);
+    // Few rows wait for memory alone, and the wide way reads no more of it.
+    const bool narrow =
+        left.row.extent >= 3 && dot.k && all_small(run, left.constant ? right : left);
+    return narrow ? Products::NARROW : Products::WIDE;
 }
 
 void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch) {
-    if (part.narrow) {
-        DotDriver<NarrowKernels>(run, dot, part, scratch).compute();
-    } else {
-        DotDriver<WideKernels>(run, dot, part, scratch).compute();
+    switch (part.products) {
+        case Products::WIDE: return DotDriver<WideKernels>(run, dot, part, scratch).compute();
+        case Products::NARROW: return DotDriver<NarrowKernels>(run, dot, part, scratch).compute();
+        case Products::QUADS: return dot_quads(run, dot, part, scratch);
     }
 }
 
-void pack_constant_integers(Rows& rows, bool left, const u8* data) {
-    if (left) {
-        pack_all<WideKernels, true>(rows, data, rows.packed);
-        pack_all<NarrowKernels, true>(rows, data, rows.packed_bytes);
-    } else {
-        pack_all<WideKernels, false>(rows, data, rows.packed);
-        pack_all<NarrowKernels, false>(rows, data, rows.packed_bytes);
-    }
+void pack_constant_integers(Dot& dot, Rows& rows, bool left, const u8* data) {
+    if (dot.products == Products::QUADS) return pack_constant_quads(rows, left, data);
+    left ? pack_all<WideKernels, true>(rows, data, rows.packed)
+         : pack_all<WideKernels, false>(rows, data, rows.packed);
+    if (dot.products == Products::WIDE) return;
+    left ? pack_all<NarrowKernels, true>(rows, data, rows.packed_narrow)
+         : pack_all<NarrowKernels, false>(rows, data, rows.packed_narrow);
 }
 
 DotGrain integer_grain() { return {WideKernels::ROWS, WideKernels::COLUMNS}; }

@@ -116,7 +116,8 @@ void run_group(const Run& run, const Group& group) {
     const bool left_again = (swapped ? row_parts : column_parts) > 1 && !rows_first;
     const bool right_again = (swapped ? column_parts : row_parts) > 1 && rows_first;
 
-    const bool narrow = has_dot && group.dot->dtype == I32 && dot_is_narrow(run, *group.dot);
+    const bool integers = has_dot && group.dot->dtype == I32;
+    const Products products = integers ? products_of_run(run, *group.dot) : Products::WIDE;
 
     auto work = [&](i64 task, int thread) {
         i64 batch = task / (row_parts * column_parts), rest = task % (row_parts * column_parts);
@@ -133,7 +134,7 @@ void run_group(const Run& run, const Group& group) {
                 case Node::DOT: {
                     const Buffer& b = group.buffers[node.buffer];
                     DotPart part{batch, m0, m1, c0, c1, block.first(b), block.step(b), left_again,
-                                 right_again, narrow};
+                                 right_again, products};
                     if (node.dtype == F32) {
                         dot_floats(run, *group.dot, part, scratch);
                     } else {

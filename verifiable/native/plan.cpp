@@ -51,7 +51,7 @@ i64 sliver_cost(i64 count, i64 rows) {
     return count - rest + (rest ? std::max<i64>(rest, std::min<i64>(rows, 4)) : 0);
 }
 
-std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots) {
+std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots, Products products) {
     auto dot = std::make_unique<Dot>();
     dot->dtype = (int)w.next();
     dot->batches = w.next();
@@ -62,6 +62,9 @@ std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots) {
     bool may_swap = w.next();
     dot->a = read_rows(w);
     dot->b = read_rows(w);
+    dot->products = products_of(*dot, products);
+    // Rows of the other ways have a sign on the right.
+    may_swap = may_swap && (dot->a.dtype != U8 || dot->products == Products::QUADS);
     DotGrain grain = dot->dtype == F32 ? float_grain() : integer_grain();
     i64 plain = sliver_cost(dot->m, grain.rows) * ceil_div(dot->n, grain.columns);
     i64 swapped = sliver_cost(dot->n, grain.rows) * ceil_div(dot->m, grain.columns);
@@ -72,7 +75,7 @@ std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots) {
             bool left = (rows == &dot->a) != dot->swapped;
             const u8* data = slots[rows->at.slot] + rows->at.offset;
             dot->dtype == F32 ? pack_constant_floats(*rows, left, data)
-                              : pack_constant_integers(*rows, left, data);
+                              : pack_constant_integers(*dot, *rows, left, data);
         }
     return dot;
 }
@@ -125,11 +128,11 @@ Node read_node(Words& w, bool& known) {
     return node;
 }
 
-void read_group(Words& w, Group& group, u8* const* slots, bool& known) {
+void read_group(Words& w, Group& group, u8* const* slots, Products products, bool& known) {
     group.rows = w.next();
     group.width = w.next();
     group.whole_rows = w.next();
-    if (w.next()) group.dot = read_dot(w, slots);
+    if (w.next()) group.dot = read_dot(w, slots, products);
     i64 buffers = w.next();
     group.scratch_bytes = 0;
     for (i64 i = 0; i < buffers && !w.bad(); ++i) {
@@ -178,14 +181,16 @@ void read_gather(Words& w, Gather& g) {
 
 }  // namespace
 
-std::unique_ptr<Plan> read_plan(Words w, u8* const* slots) {
+std::unique_ptr<Plan> read_plan(Words w, u8* const* slots, Products products) {
     auto plan = std::make_unique<Plan>();
     bool known = true;
     while (w.more() && known) {
         auto operation = std::make_unique<Operation>();
         operation->kind = (decltype(operation->kind))w.next();
         switch (operation->kind) {
-            case Operation::GROUP: read_group(w, operation->group, slots, known); break;
+            case Operation::GROUP:
+                read_group(w, operation->group, slots, products, known);
+                break;
             case Operation::COPY: read_copy(w, operation->copy); break;
             case Operation::GATHER: read_gather(w, operation->gather); break;
             default: known = false;

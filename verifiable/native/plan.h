@@ -70,22 +70,33 @@ struct Axis {
     }
 };
 
+// A constant operand as one family of kernels reads it, and what the family wants to know of it.
+struct Packed {
+    Memory data;
+    std::vector<u8> levels;               // see dot_int.cpp
+    std::vector<std::int32_t> corrections;  // see dot_quads.cpp
+};
+
 // Rows of an operand of a Dot.
 struct Rows {
     Place at;
     int dtype;
     Axis batch, row, k;
     bool margin;  // whether a vector may be read past the end
-    Memory packed, packed_bytes;  // of a constant; see dot_int.cpp
-    std::vector<u8> levels, no_levels;
+    Packed packed, packed_narrow;
     bool constant;
 };
+
+// How products of integers are added up, all to the same sums; each is faster than the one before,
+// and there are fewer processors for it.
+enum class Products : int { WIDE, NARROW, QUADS };
 
 struct Dot {
     int dtype;  // of the result
     i64 batches, m, n, k, chunk;
     Rows a, b;
     bool swapped;  // whether the columns of a tile run along m
+    Products products;  // of integers: NARROW where a run finds that its input allows it
 };
 
 // What a Map or Reduce of a group reads: the result of a node, or memory outside.
@@ -199,8 +210,12 @@ struct Plan {
     std::vector<std::unique_ptr<Operation>> operations;
 };
 
-// Null if the words are no plan or a scalar function is unknown.
-std::unique_ptr<Plan> read_plan(Words words, u8* const* slots);
+// Null if the words are no plan or a scalar function is unknown. `products` is the fastest way that
+// Dots of integers may go.
+std::unique_ptr<Plan> read_plan(Words words, u8* const* slots, Products products);
+
+// The fastest way of this build on this processor.
+Products fastest_products();
 
 void run_group(const Run& run, const Group& group);
 void run_copy(const Run& run, const Copy& copy);
@@ -213,7 +228,7 @@ struct DotPart {
     void* out;
     i64 ld;
     bool left_again, right_again;  // the next part needs the same packed rows
-    bool narrow;  // integers: no element is above 127
+    Products products;
 };
 
 // Has nodes of a group that are made for each other run as one.
