@@ -32,7 +32,7 @@ CPUS: Final[dict[str, Cpu]] = {
     **{
         f"build {build}, {products} products": Cpu(build=build, threads=1, products=products)
         for build in BUILDS
-        for products in load(build).products[:-1]
+        for products in load(build).products
     },
 }
 

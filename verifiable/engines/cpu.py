@@ -41,8 +41,8 @@ class Cpu:
     tile : tuple of two ints
         Rows and columns that are computed at a time; 0 leaves the choice.
     products : str, optional
-        How products of integers are added up: ``wide``, ``narrow`` or ``quads``; the fastest way
-        of the build on this processor if None.
+        How products of integers are added up: ``wide``, ``narrow``, ``quads`` or ``tiles``; the
+        fastest way of the build on this processor if None.
 
     Raises
     ------
@@ -64,13 +64,13 @@ class Cpu:
         products: str | None = None,
     ) -> None:
         self.library = load(build)
+        self.products = products or self.library.fastest_products
         ways = self.library.products
-        if products is not None and products not in ways:
+        if self.products not in ways:
             raise MissingDependencyError(
                 f"this processor does not add up products as `{products}`",
                 hint=f"ways of this build here: {', '.join(ways)}",
             )
-        self.products = products or ways[-1]
         self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
         if not 1 <= self.threads <= MOST_THREADS:
             raise InputError(f"{threads} threads are not in 1..{MOST_THREADS}")

@@ -22,8 +22,8 @@ FORCE: Final = "VERIFIABLE_CPU_BUILD"
 VERSION: Final = 4
 """Of what Python and native code say to each other; a function is named after it."""
 
-PRODUCTS: Final = ("wide", "narrow", "quads")
-"""Ways of adding up products of integers, by their number in native code; the last are fastest."""
+PRODUCTS: Final = ("wide", "narrow", "quads", "tiles")
+"""Ways of adding up products of integers, by their number in native code."""
 
 DONE, NO_MEMORY, BAD_PLAN, BAD_INPUT = range(4)
 HINT: Final = (
@@ -78,8 +78,14 @@ class Library:
 
     @property
     def products(self) -> tuple[str, ...]:
-        """Ways of adding up products of integers on this processor, the fastest last."""
-        return PRODUCTS[: int(self._library.verifiable_products()) + 1]
+        """Ways of adding up products of integers that this build has on this processor."""
+        can = self._library.verifiable_adds_up
+        return tuple(name for number, name in enumerate(PRODUCTS) if can(number))
+
+    @property
+    def fastest_products(self) -> str:
+        """The one of them that is taken if none is named."""
+        return PRODUCTS[self._library.verifiable_fastest_products()]
 
     def engine(self, threads: int) -> int:
         """Start threads; the handle is for `run` and `free_engine`.

@@ -16,6 +16,7 @@ struct Engine {
     explicit Engine(int threads) : pool(threads), scratch(threads) {}
     Pool pool;
     std::vector<Scratch> scratch;
+    Memory planes;
     std::vector<u8> nodes;  // of a tree of which the root is all that is wanted
 };
 
@@ -68,8 +69,9 @@ int verifiable_version_4() { return 4; }
 // Floats of a vector of this build.
 int verifiable_lanes() { return LANES; }
 
-// The fastest way of adding up products of integers, see Products; those below it work as well.
-int verifiable_products() { return (int)fastest_products(); }
+// The fastest way of adding up products of integers, see Products, and whether one works.
+int verifiable_fastest_products() { return (int)fastest_products(); }
+int verifiable_adds_up(int products) { return can_add_up((Products)products); }
 
 void* verifiable_engine_new(int threads) {
     try {
@@ -124,7 +126,8 @@ int verifiable_plan_run(void* plan, void* engine, void* const* slots, i64 first,
     FloatMode mode;
     try {
         std::atomic<bool> bad_input{false};
-        Run run{(u8* const*)slots, &e.pool, &e.scratch, {tile_rows, tile_columns}, &bad_input};
+        Run run{(u8* const*)slots, &e.pool, &e.scratch, {tile_rows, tile_columns}, &bad_input,
+                &e.planes};
         for (i64 i = first; i < stop; ++i) {
             const Operation& operation = *((Plan*)plan)->operations[i];
             switch (operation.kind) {

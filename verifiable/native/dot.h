@@ -16,13 +16,39 @@ DotGrain float_grain();
 // Integers: the way that a Dot may go at most, and that of one run.
 Products products_of(const Dot& dot, Products fastest);
 Products products_of_run(const Run& run, const Dot& dot);
+// Whether the columns of a tile are to run along m, if they may.
+bool integers_are_swapped(const Dot& dot, bool may_swap);
 void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
 void pack_constant_integers(Dot& dot, Rows& rows, bool left, const u8* data);
-DotGrain integer_grain();
+DotGrain integer_grain(Products products);
 
 // Those of dot_quads.cpp.
+bool has_quad_products();
 void dot_quads(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
 void pack_constant_quads(Rows& rows, bool left, const u8* data);
+
+// Those of dot_tiles.cpp.
+bool has_tile_products();
+DotGrain tile_grain();
+void dot_tiles(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
+void pack_constant_tiles(Rows& rows, bool left, const u8* data);
+
+// Those of planes.cpp. Has a Dot whose patches allow it read them by quads.
+void read_by_quads(Dot& dot);
+// Before the parts of such a Dot are computed.
+void make_planes(const Run& run, const Dot& dot);
+
+// Work of `count` rows in slivers; fewer than four do not fill the units for fma.
+inline i64 sliver_cost(i64 count, i64 rows) {
+    i64 rest = count % rows;
+    return count - rest + (rest ? std::max<i64>(rest, std::min<i64>(rows, 4)) : 0);
+}
+
+inline bool swap_is_cheaper(const Dot& dot, const DotGrain& grain) {
+    i64 plain = sliver_cost(dot.m, grain.rows) * ceil_div(dot.n, grain.columns);
+    i64 swapped = sliver_cost(dot.n, grain.rows) * ceil_div(dot.m, grain.columns);
+    return swapped * 10 < plain * 9;
+}
 
 #if defined(__AVX2__)
 // Eight rows by eight columns: to[k * step + i] = rows[i][k].

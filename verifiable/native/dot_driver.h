@@ -160,7 +160,7 @@ class DotDriver {
         Sum* c = out(sliver, panel);
         i64 depth = ceil_div(k1 - k0, GROUP);
         bool first = k0 == 0, last = k1 == dot_.k;
-        auto kernel = table(Kernels::mode(direct_, left_))[rows];
+        auto kernel = table(Kernels::mode(direct_, left_, right_))[rows];
         const void* known = known_at(sliver, panel, k0);
         if (direct_) {
             a = (const Left*)left_data_ + left_.batch[left_batch_] +

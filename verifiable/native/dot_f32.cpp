@@ -23,7 +23,7 @@ struct FloatKernels : NothingKnown {
         return !left.constant && left.k.unit() && left.row.plain();
     }
 
-    static int mode(bool direct, const Rows&) { return direct; }
+    static int mode(bool direct, const Rows&, const Rows&) { return direct; }
     static const Packed& packed(const Rows& rows) { return rows.packed; }
 
     // M rows by COLUMNS columns over `depth` elements; adds to `c` unless this is the first chunk.

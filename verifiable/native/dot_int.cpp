@@ -1,4 +1,4 @@
-// Dot of i8 or u8 with i8, exact in i32, so its order is free. There are three ways, all exact:
+// Dot of i8 or u8 with i8, exact in i32, so its order is free. There are four ways, all exact:
 //
 // WideKernels: pairs of products are summed in one instruction, in 16 x 16 -> 32 bits. That cannot
 // saturate: 2 * 255 * 128 < 2^31.
@@ -8,7 +8,9 @@
 // above 127, which is looked up before each Dot, and if weights of one sign that are added up stay
 // below 258 = 32767 / 127, which is found out once, for each stretch of GROUP elements of k.
 //
-// QuadKernels, in dot_quads.cpp, where a processor sums four products in 32 bits at once.
+// QuadKernels and TileKernels, in files of their own, where a processor sums four products in 32
+// bits by one instruction, or those of whole tiles.
+#include "amx.h"
 #include "bytes.h"
 #include "dot.h"
 #include "quads.h"
@@ -34,7 +36,7 @@ struct WideKernels : NothingKnown {
     static i64 chunk(const Dot&) { return 1024; }
 
     static const Packed& packed(const Rows& rows) { return rows.packed; }
-    static int mode(bool, const Rows&) { return 0; }
+    static int mode(bool, const Rows&, const Rows&) { return 0; }
 
     // Lanes of i32: a pair of `b` in each lane times the pair `pair`.
     static Ints pairs(Ints sum, i32 pair, const i8* b) {
@@ -160,7 +162,7 @@ struct NarrowKernels {
     }
 
     // The operand without a sign is the one that is no constant: left in mode 0, right in mode 1.
-    static int mode(bool, const Rows& left) { return left.constant; }
+    static int mode(bool, const Rows& left, const Rows&) { return left.constant; }
 
     template <i64 STEP>
     static void learn(Packed& packed, const u8* rows, i64 depth) {
@@ -288,7 +290,28 @@ bool all_small(const Run& run, const Rows& rows) {
 
 }  // namespace
 
+bool can_add_up(Products products) {
+    switch (products) {
+        case Products::WIDE:
+        case Products::NARROW: return true;
+        case Products::QUADS: return has_quad_products();
+        case Products::TILES: return has_tile_products();
+    }
+    return false;
+}
+
+Products fastest_products() {
+#if defined(HAS_AMX_ASSEMBLER)
+    if (has_tile_products()) return Products::TILES;
+#endif
+#if defined(HAS_VNNI_ASSEMBLER)
+    if (has_quad_products()) return Products::QUADS;
+#endif
+    return Products::NARROW;
+}
+
 Products products_of(const Dot& dot, Products fastest) {
+    if (fastest == Products::TILES) return fastest;
     // Constants are taken for the operand with a sign.
     if (dot.a.constant == dot.b.constant || (dot.a.constant ? dot.a : dot.b).dtype != I8)
         return Products::WIDE;
@@ -310,10 +333,12 @@ void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& 
         case Products::WIDE: return DotDriver<WideKernels>(run, dot, part, scratch).compute();
         case Products::NARROW: return DotDriver<NarrowKernels>(run, dot, part, scratch).compute();
         case Products::QUADS: return dot_quads(run, dot, part, scratch);
+        case Products::TILES: return dot_tiles(run, dot, part, scratch);
     }
 }
 
 void pack_constant_integers(Dot& dot, Rows& rows, bool left, const u8* data) {
+    if (dot.products == Products::TILES) return pack_constant_tiles(rows, left, data);
     if (dot.products == Products::QUADS) return pack_constant_quads(rows, left, data);
     left ? pack_all<WideKernels, true>(rows, data, rows.packed)
          : pack_all<WideKernels, false>(rows, data, rows.packed);
@@ -322,6 +347,17 @@ void pack_constant_integers(Dot& dot, Rows& rows, bool left, const u8* data) {
          : pack_all<NarrowKernels, false>(rows, data, rows.packed_narrow);
 }
 
-DotGrain integer_grain() { return {WideKernels::ROWS, WideKernels::COLUMNS}; }
+DotGrain integer_grain(Products products) {
+    if (products == Products::TILES) return tile_grain();
+    return {WideKernels::ROWS, WideKernels::COLUMNS};
+}
+
+bool integers_are_swapped(const Dot& dot, bool may_swap) {
+    // A tile of a left operand is made of stretches of k, one of a right operand of quads.
+    if (dot.products == Products::TILES) return may_swap && !dot.a.k.unit() && dot.b.k.unit();
+    // Rows of the older ways have a sign on the right.
+    if (dot.a.dtype == U8 && dot.products != Products::QUADS) return false;
+    return may_swap && swap_is_cheaper(dot, integer_grain(dot.products));
+}
 
 }  // namespace verifiable

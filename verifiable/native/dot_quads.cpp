@@ -31,7 +31,7 @@ struct QuadKernels {
     static const Packed& packed(const Rows& rows) { return rows.packed; }
 
     // The operand without a sign is left in mode 0, right in mode 1.
-    static int mode(bool, const Rows& left) { return left.constant; }
+    static int mode(bool, const Rows& left, const Rows&) { return left.constant; }
 
     // What a sum has too much where the other operand's sign was turned over.
     template <i64 STEP>
@@ -86,7 +86,7 @@ struct QuadKernels {
         }
     }
 
-    // The constant keeps its sign, and so does what never had one.
+    // The constant keeps its sign, and what never had one has nothing to turn.
     static u8 turn(const Rows& rows) { return !rows.constant && rows.dtype == I8 ? 0x80 : 0; }
 
     static void pack_left(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0,
@@ -102,7 +102,7 @@ struct QuadKernels {
 
 }  // namespace
 
-Products fastest_products() { return has_quads() ? Products::QUADS : Products::NARROW; }
+bool has_quad_products() { return has_quads(); }
 
 void dot_quads(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch) {
     DotDriver<QuadKernels>(run, dot, part, scratch).compute();

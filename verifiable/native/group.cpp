@@ -31,7 +31,7 @@ struct Cut {
 
 Cut cut_dot(const Group& group, const Tile& wanted, int threads) {
     const Dot& dot = *group.dot;
-    const DotGrain grain = dot.dtype == F32 ? float_grain() : integer_grain();
+    const DotGrain grain = dot.dtype == F32 ? float_grain() : integer_grain(dot.products);
     const Rows& left = dot.swapped ? dot.b : dot.a;
     const Rows& right = dot.swapped ? dot.a : dot.b;
     const i64 l = dot.swapped ? dot.n : dot.m, r = dot.swapped ? dot.m : dot.n;
@@ -118,6 +118,8 @@ void run_group(const Run& run, const Group& group) {
 
     const bool integers = has_dot && group.dot->dtype == I32;
     const Products products = integers ? products_of_run(run, *group.dot) : Products::WIDE;
+
+    if (has_dot && group.dot->planes) make_planes(run, *group.dot);
 
     auto work = [&](i64 task, int thread) {
         i64 batch = task / (row_parts * column_parts), rest = task % (row_parts * column_parts);

@@ -7,8 +7,6 @@ namespace verifiable {
 
 namespace {
 
-constexpr i64 LARGEST_TABLE = 1 << 17;
-
 Place read_place(Words& w) {
     Place p;
     p.slot = w.next();
@@ -25,10 +23,7 @@ Axis read_axis(Words& w) {
         axis.stride = parts[1];
     } else if (parts.size() > 2) {
         axis.parts = std::move(parts);
-        if (axis.extent <= LARGEST_TABLE) {
-            axis.table.reserve(axis.extent);
-            for (i64 i = 0; i < axis.extent; ++i) axis.table.push_back(axis.sum_of_parts(i));
-        }
+        axis.tabulate();
     }
     return axis;
 }
@@ -45,12 +40,6 @@ Rows read_rows(Words& w) {
     return rows;
 }
 
-// Work of `count` rows in slivers; fewer than four do not fill the units for fma.
-i64 sliver_cost(i64 count, i64 rows) {
-    i64 rest = count % rows;
-    return count - rest + (rest ? std::max<i64>(rest, std::min<i64>(rows, 4)) : 0);
-}
-
 std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots, Products products) {
     auto dot = std::make_unique<Dot>();
     dot->dtype = (int)w.next();
@@ -62,13 +51,13 @@ std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots, Products products) {
     bool may_swap = w.next();
     dot->a = read_rows(w);
     dot->b = read_rows(w);
-    dot->products = products_of(*dot, products);
-    // Rows of the other ways have a sign on the right.
-    may_swap = may_swap && (dot->a.dtype != U8 || dot->products == Products::QUADS);
-    DotGrain grain = dot->dtype == F32 ? float_grain() : integer_grain();
-    i64 plain = sliver_cost(dot->m, grain.rows) * ceil_div(dot->n, grain.columns);
-    i64 swapped = sliver_cost(dot->n, grain.rows) * ceil_div(dot->m, grain.columns);
-    dot->swapped = may_swap && swapped * 10 < plain * 9;
+    if (dot->dtype == F32) {
+        dot->swapped = may_swap && swap_is_cheaper(*dot, float_grain());
+    } else {
+        dot->products = products_of(*dot, products);
+        dot->swapped = integers_are_swapped(*dot, may_swap);
+        if (dot->products >= Products::QUADS) read_by_quads(*dot);
+    }
     if (w.bad()) return dot;
     for (Rows* rows : {&dot->a, &dot->b})
         if (rows->constant) {

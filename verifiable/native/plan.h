@@ -40,6 +40,9 @@ struct Place {
     i64 slot, offset;
 };
 
+// Slot of planes, see Planes.
+constexpr i64 PLANES = -1;
+
 // Offsets in elements along an axis: multiples of a stride; or of an axis made of several, which
 // are kept in a table unless that were large.
 struct Axis {
@@ -59,6 +62,12 @@ struct Axis {
         for (i64 i = first; i < last; ++i)
             if ((*this)[i + 1] != (*this)[i] + 1) return false;
         return true;
+    }
+    void tabulate() {
+        constexpr i64 LARGEST = 1 << 17;
+        if (extent > LARGEST) return;
+        table.reserve(extent);
+        for (i64 i = 0; i < extent; ++i) table.push_back(sum_of_parts(i));
     }
     i64 sum_of_parts(i64 i) const {
         i64 sum = 0;
@@ -85,11 +94,21 @@ struct Rows {
     bool margin;  // whether a vector may be read past the end
     Packed packed, packed_narrow;
     bool constant;
+    bool quads = false;  // whether each element is four of k, side by side
+};
+
+// Patches hold each element of an image many times. So bytes of four channels are put side by side
+// once, for a whole image, and patches are then made of these quads.
+struct Planes {
+    Rows source;  // the operand as it was
+    i64 groups;   // of four steps along the outermost digit of k
+    i64 step;     // bytes of one such step
+    i64 span;     // bytes of source that rows and the other digits of k reach
 };
 
 // How products of integers are added up, all to the same sums; each is faster than the one before,
 // and there are fewer processors for it.
-enum class Products : int { WIDE, NARROW, QUADS };
+enum class Products : int { WIDE, NARROW, QUADS, TILES };
 
 struct Dot {
     int dtype;  // of the result
@@ -97,6 +116,7 @@ struct Dot {
     Rows a, b;
     bool swapped;  // whether the columns of a tile run along m
     Products products;  // of integers: NARROW where a run finds that its input allows it
+    std::unique_ptr<Planes> planes;  // what a or b is made of, where it is quads
 };
 
 // What a Map or Reduce of a group reads: the result of a node, or memory outside.
@@ -202,8 +222,11 @@ struct Run {
     std::vector<Scratch>* scratch;
     Tile tile;
     std::atomic<bool>* bad_input;  // set where a NaN is found that is none of ours
+    Memory* planes;                // of the Dot at hand
 
-    u8* address(const Place& p) const { return slots[p.slot] + p.offset; }
+    u8* address(const Place& p) const {
+        return p.slot == PLANES ? planes->data() : slots[p.slot] + p.offset;
+    }
 };
 
 struct Plan {
@@ -214,8 +237,9 @@ struct Plan {
 // Dots of integers may go.
 std::unique_ptr<Plan> read_plan(Words words, u8* const* slots, Products products);
 
-// The fastest way of this build on this processor.
+// The fastest way of this build on this processor, and whether another works at all.
 Products fastest_products();
+bool can_add_up(Products products);
 
 void run_group(const Run& run, const Group& group);
 void run_copy(const Run& run, const Copy& copy);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "dot_driver.h"
+#include "dot.h"
 #include "sixteen.h"
 
 namespace verifiable {
@@ -16,12 +16,13 @@ class QuadPacker {
   public:
     QuadPacker(const Rows& rows, const u8* data, i64 batch, i64 first, i64 stop, i64 k0, i64 k1,
                u8 turn, u8* to)
-        : rows_(rows), from_(data + rows.batch[batch]), count_(stop - first), k0_(k0), k1_(k1),
-          turn_(turn), to_(to) {
+        : rows_(rows), data_(data), from_(data + rows.batch[batch]), batch_(batch), first_(first),
+          count_(stop - first), k0_(k0), k1_(k1), turn_(turn), to_(to) {
         for (i64 i = 0; i < count_; ++i) offset_[i] = rows.row[first + i];
     }
 
     void pack() {
+        if (rows_.quads) return pack_quads();
         const i64 whole = (k1_ - k0_) / 4 * 4;
         const i64 padded = ceil_div(k1_ - k0_, GROUP) * GROUP;
         if (count_ < STEP) {
@@ -33,6 +34,15 @@ class QuadPacker {
     }
 
   private:
+    // Their bits were turned over when they were made.
+    void pack_quads() {
+        static_assert(sizeof(float) == 4);
+        const i64 depth = k1_ - k0_, padded = ceil_div(depth, GROUP) * GROUP;
+        const float* from = (const float*)data_ + rows_.batch[batch_];
+        pack_floats<STEP>(rows_, from, first_, first_ + count_, k0_ / 4, k1_ / 4, (float*)to_);
+        std::memset(to_ + depth * STEP, 0, (padded - depth) * STEP);
+    }
+
     void pack_rows(i64 whole) {
         const std::uint32_t turn = turn_ * 0x01010101u;
         u8* to = to_;
@@ -67,8 +77,8 @@ class QuadPacker {
     }
 
     const Rows& rows_;
-    const u8* from_;
-    i64 count_, k0_, k1_;
+    const u8 *data_, *from_;
+    i64 batch_, first_, count_, k0_, k1_;
     u8 turn_;
     u8* to_;
     i64 offset_[STEP];
