@@ -85,6 +85,21 @@ def test_of_differences_near_every_bound_of_the_exponential() -> None:
         assert_same(blocks.case_of(softmax_of(np.ascontiguousarray(x)), seed=1))
 
 
+@pytest.mark.parametrize("scale", [0.1, 3, 12, 25, 70])
+def test_of_quotients_that_are_computed_without_dividing(scale: float) -> None:
+    # By a reciprocal and two corrections, unless an exponential is above 0, but tiny.
+    x = np.random.default_rng(int(scale * 10)).standard_normal((1, 6000, 32)).astype(np.float32)
+    assert_same(blocks.case_of(softmax_of(x * np.float32(scale)), seed=1))
+
+
+def test_of_quotients_of_tiny_exponentials() -> None:
+    line = np.linspace(-45, -38, 2048, dtype=np.float32)
+    rows = np.stack([np.zeros_like(line), *[line] * 31], axis=1)[None]
+    steep = np.stack([np.zeros_like(line), *[line - 50] * 31], axis=1)[None]
+    for x in (rows, steep):
+        assert_same(blocks.case_of(softmax_of(x), seed=1))
+
+
 @pytest.mark.parametrize("width", [1, 7, 32, 45, 300])
 def test_of_rows_of_one_sign(width: int) -> None:
     # Bits of floats order as integers do, but the other way round below 0.

@@ -5,6 +5,7 @@ from typing import Final
 
 from verifiable.engines.cpu_groups import Group, Node
 from verifiable.engines.cpu_layout import Digits, split
+from verifiable.engines.cpu_programs import Words, program_words, signed_bits
 from verifiable.engines.cpu_schedule import Schedule, Work, source_of
 from verifiable.graph.ir import (
     Concat,
@@ -14,20 +15,15 @@ from verifiable.graph.ir import (
     Index,
     Input,
     Map,
-    Program,
     Reduce,
     View,
 )
-from verifiable.graph.vocabulary import DType, Fold, Scalar, scalar_result
+from verifiable.graph.vocabulary import DType, Fold
 
 GROUP, COPY, GATHER = range(3)
 DOT, MAP, REDUCE = range(3)
 ARENA: Final = 0
 """Slot of the memory between inputs and outputs; then those of Consts, Inputs and outputs."""
-BLOCK: Final = 1024
-"""Elements that a step of a program is applied to at a time (MAP_BLOCK)."""
-
-Words = Iterator[int]
 
 
 class Writer:
@@ -193,7 +189,7 @@ class Writer:
         yield from (fold.value, chunk)
         if isinstance(instruction, Map):
             dtypes = [self.instructions[o].type.dtype for o in read]
-            yield from _program(instruction.program, dtypes)
+            yield from program_words(instruction.program, dtypes)
         else:
             yield from (0, 0, 0, 0)
 
@@ -240,7 +236,7 @@ class Writer:
         yield from _list(steps)
         yield from _list(view.low if view else [0] * len(extents))
         yield from _list(view.high if view else extents)
-        yield _signed(view.fill.bits) if view else 0
+        yield signed_bits(view.fill.bits) if view else 0
 
     def _concat(self, index: Index, concat: Concat) -> Words:
         shape, axis = concat.type.shape, concat.axis
@@ -285,79 +281,3 @@ def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     for extent in reversed(shape[1:]):
         steps.append(steps[-1] * extent)
     return tuple(reversed(steps))[: len(shape)]
-
-
-def _signed(bits: int) -> int:
-    """The 64-bit integer with these bits."""
-    return bits - (1 << 64) if bits >> 63 else bits
-
-
-RAW: Final = 128
-"""Added to the code of a function whose result may be any NaN (RAW_RESULT)."""
-EXP_OF_DIFFERENCE: Final = 127
-"""Code of a SUB and the EXP that alone reads it."""
-WITH_RAW: Final = frozenset(
-    {Scalar.ADD, Scalar.SUB, Scalar.MUL, Scalar.DIV, Scalar.FMA, Scalar.NEG, Scalar.SQRT}
-)
-
-
-def _may_stay_raw(program: Program, given: int, number: int) -> bool:
-    """Whether a step may leave NaNs as they come: only the last result and bits tell them apart."""
-    step, steps = program.steps[number], program.steps
-    last = number == len(steps) - 1
-    told = any(s.function is Scalar.BITS_OF_F32 and given + number in s.registers for s in steps)
-    return step.function in WITH_RAW and not last and not told
-
-
-def _pairs_fused(program: Program, dtypes: list[DType]) -> tuple[list[tuple[int, ...]], set[int]]:
-    """Registers that each step reads, and the steps that take the one before them along."""
-    registers = [step.registers for step in program.steps]
-    given = len(dtypes) - len(program.steps)
-    fused = set()
-    for number, step in enumerate(program.steps):
-        before = step.registers[0] - given
-        if step.function is not Scalar.EXP or before < 0:
-            continue
-        read = sum(step.registers[0] in other.registers for other in program.steps)
-        if read == 1 and program.steps[before].function is Scalar.SUB:
-            registers[number] = registers[before]
-            fused.add(number)
-    return registers, fused
-
-
-def _program(program: Program, operands: list[DType]) -> Words:
-    """Registers, their bytes, literals and steps; no step that the result does not need."""
-    dtypes = [*operands, *(literal.dtype for literal in program.literals)]
-    given = len(dtypes)
-    for step in program.steps:
-        gives = scalar_result(step.function, tuple(dtypes[r] for r in step.registers))
-        assert gives is not None
-        dtypes.append(gives)
-    registers, fused = _pairs_fused(program, dtypes)
-    last = {len(dtypes) - 1: len(program.steps)}
-    needed: list[int] = []
-    for number in reversed(range(len(program.steps))):
-        if given + number in last:
-            needed.insert(0, number)
-            for r in registers[number]:
-                last.setdefault(r, number)
-    places: dict[int, int] = {}
-    steps: list[int] = []
-    for number in needed:
-        step = program.steps[number]
-        # Not a register that this step reads: elements may differ in size.
-        busy = {places[r] for r in places if last[r] >= number}
-        target = next(t for t in range(len(busy) + 1) if t not in busy)
-        places[given + number] = target
-        taken = dtypes[registers[number][-1]]
-        chooses = step.function is Scalar.SELECT
-        reads = [r if r < given else given + places[r] for r in registers[number]]
-        function = EXP_OF_DIFFERENCE if number in fused else step.function.value
-        if taken is DType.F32 and _may_stay_raw(program, given, number):
-            function += RAW
-        steps += [function, taken.value, chooses, target, *_list(reads)]
-    wide = any(dtype is DType.I64 for dtype in dtypes)
-    yield from (max(places.values()) + 1, BLOCK * (8 if wide else 4) + 64)
-    yield from _list([_signed(literal.bits) for literal in program.literals])
-    yield len(needed)
-    yield from steps

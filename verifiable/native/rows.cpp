@@ -287,6 +287,44 @@ float exp_row(const float* x, i64 width, i64 chunk, i64 ahead, float most, float
     });
 }
 
+// Differences of which exponentials are above 2^-60; below that, and above 0, remainders of a division
+// might not be exact.
+constexpr float CLOSE = -40.0f;
+
+// Whether an element is above 0, but below 2^-60; none is below 0.
+[[maybe_unused]] bool has_tiny(const float* x, i64 width) {
+    constexpr std::uint32_t BOUND = (127u - 60) << 23;
+    auto bits = (const std::uint32_t*)x;
+    std::uint32_t found = 0;
+    for (i64 i = 0; i < width; ++i) found |= bits[i] - 1 < BOUND - 1;
+    return found;
+}
+
+// Elements of 0 to 1 divided by a sum of theirs, which is at least 1 and below 2^31.
+void divide_row(float* x, i64 width, float by, [[maybe_unused]] bool close) {
+    i64 i = 0;
+#if defined(__FMA__)
+    // Each quotient is rounded once, but without waiting for the divider: its first correction
+    // brings it within an ulp, and the second is then right, since `inverse` is the reciprocal
+    // rounded to nearest and the remainder is exact (Markstein, 1990; Muller et al., Handbook of
+    // Floating-Point Arithmetic, 4.7).
+    if (close || !has_tiny(x, width)) {
+        const Floats inverse = splat(1.0f / by), minus = splat(-by);
+        for (; i + SIDE <= width; i += SIDE) {
+            Side e, q, rest;
+            for (int v = 0; v < VECTORS; ++v) e.v[v] = load(x + i + v * LANES);
+            for (int v = 0; v < VECTORS; ++v) q.v[v] = e.v[v] * inverse;
+            for (int turn = 0; turn < 2; ++turn) {
+                for (int v = 0; v < VECTORS; ++v) rest.v[v] = fma(q.v[v], minus, e.v[v]);
+                for (int v = 0; v < VECTORS; ++v) q.v[v] = fma(rest.v[v], inverse, q.v[v]);
+            }
+            for (int v = 0; v < VECTORS; ++v) store(x + i + v * LANES, q.v[v]);
+        }
+    }
+#endif
+    for (; i < width; ++i) x[i] = x[i] / by;
+}
+
 }  // namespace
 
 void run_softmax(const Block& block, const Node& node) {
@@ -301,8 +339,7 @@ void run_softmax(const Block& block, const Node& node) {
             const float sum = ends.least - ends.most > NORMAL_EXP
                                   ? exp_row<true>(x, width, node.chunk, ahead, ends.most, out)
                                   : exp_row<false>(x, width, node.chunk, ahead, ends.most, out);
-            // Neither is a NaN, and the sum is at least 1.
-            for (i64 i = 0; i < width; ++i) out[i] = out[i] / sum;
+            divide_row(out, width, sum, ends.least - ends.most > CLOSE);
             continue;
         }
         look_at(block, node, x, width);

@@ -17,8 +17,9 @@ enum Function {
     ADD = 0, SUB = 1, MUL = 2, DIV = 3, FMA = 4, REM = 5, NEG = 6, ABS = 7, MIN = 8, MAX = 9,
     SQRT = 16, EXP = 17, LOG = 18, TANH = 19, ERF = 20, SIGMOID = 21, SIN = 22, COS = 23,
     FLOOR = 24, ROUND = 25, LT = 32, LE = 33, EQ = 34, NOT = 40, AND = 41, OR = 42, XOR = 43,
-    SHL = 44, SHR = 45, SELECT = 48, EXP_OF_DIFFERENCE = 127, TO_F32 = 56, TO_I8 = 57, TO_U8 = 58, TO_I32 = 59, TO_I64 = 60,
-    TO_BOOL = 61, BITS_TO_F32 = 62, BITS_OF_F32 = 63, REQUANTISE = 64
+    SHL = 44, SHR = 45, SELECT = 48, QUANTISED = 126, EXP_OF_DIFFERENCE = 127,
+    TO_F32 = 56, TO_I8 = 57, TO_U8 = 58, TO_I32 = 59, TO_I64 = 60, TO_BOOL = 61,
+    BITS_TO_F32 = 62, BITS_OF_F32 = 63, REQUANTISE = 64
 };
 
 // The result may be an operand, element for element: then no iteration reads what another wrote.
@@ -78,6 +79,23 @@ void requantise(void* out, const void* const* in, i64 n) {
     } else {
 #pragma GCC ivdep
         for (i64 i = 0; i < n; ++i) to[i] = canon_requantise(acc[i], m[i], s[i], zero[i]);
+    }
+}
+
+// Rounding to even leaves integers of eight bits as they are and turns no order around, so bounds may
+// come first. What is then added to the rounder shows in its last bits.
+void quantised(void* out, const void* const* in, i64 n) {
+    auto to = (canon_i8*)out;
+    auto x = (const float*)in[0];
+    const float scale = *(const float*)in[1];
+    const float low = *(const float*)in[2], high = *(const float*)in[3];
+#pragma GCC ivdep
+    for (i64 i = 0; i < n; ++i) {
+        const float scaled = canon_raw_mul(x[i], scale);
+        float inside = scaled < high ? scaled : high;
+        inside = inside > low ? inside : low;
+        const int whole = canon_bits(canon_raw_add(inside, CANON_ROUNDER));
+        to[i] = (canon_i8)(scaled == scaled ? whole : 0);
     }
 }
 
@@ -192,6 +210,7 @@ Kernel scalar_kernel(int function, int dtype, int single) {
         UNARY(RAW(SQRT), F32, float, float, canon_raw_sqrt)
         TERNARY(RAW(FMA), F32, float, float, float, canon_raw_fma)
         BINARY(EXP_OF_DIFFERENCE, F32, float, float, exp_of_difference)
+        AT(QUANTISED, F32): return single == 0 || single == 14 ? quantised : nullptr;
         AT(REQUANTISE, I32):
             return single == 0 ? requantise<0> : single == 14 ? requantise<14> : nullptr;
     }
