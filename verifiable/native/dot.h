@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dot_driver.h"
+#include "transpose.h"
 
 namespace verifiable {
 
@@ -49,27 +50,6 @@ inline bool swap_is_cheaper(const Dot& dot, const DotGrain& grain) {
     i64 swapped = sliver_cost(dot.n, grain.rows) * ceil_div(dot.m, grain.columns);
     return swapped * 10 < plain * 9;
 }
-
-#if defined(__AVX2__)
-// Eight rows by eight columns: to[k * step + i] = rows[i][k].
-inline void transpose_8x8(const float* const rows[8], float* to, i64 step) {
-    __m256 r[8], s[8];
-    for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(rows[i]);
-    for (int i = 0; i < 8; i += 2) {
-        s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int h = 0; h < 8; h += 4)
-        for (int i = 0; i < 2; ++i) {
-            r[h + 2 * i] = _mm256_shuffle_ps(s[h + i], s[h + i + 2], 0x44);
-            r[h + 2 * i + 1] = _mm256_shuffle_ps(s[h + i], s[h + i + 2], 0xee);
-        }
-    for (int k = 0; k < 4; ++k) {
-        _mm256_storeu_ps(to + k * step, _mm256_permute2f128_ps(r[k], r[k + 4], 0x20));
-        _mm256_storeu_ps(to + (k + 4) * step, _mm256_permute2f128_ps(r[k], r[k + 4], 0x31));
-    }
-}
-#endif
 
 template <i64 STEP>
 void pack_floats(const Rows& rows, const float* from, i64 first, i64 stop, i64 k0, i64 k1,

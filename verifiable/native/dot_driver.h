@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "plan.h"
+#include "transpose.h"
 
 namespace verifiable {
 
@@ -21,6 +22,22 @@ constexpr i64 KEPT_BYTES = 2 << 20;
 constexpr i64 FEW_PANELS = 16;
 
 inline i64 ceil_div(i64 a, i64 b) { return (a + b - 1) / b; }
+
+// The panel that comes next, fetched while this one is at work: a little for each step of a kernel,
+// since a processor has few fetches under way and would wait for many at once.
+struct Ahead {
+    const char* at;
+    i64 step;
+
+    void touch() {
+        __builtin_prefetch(at, 0, 2);
+        at += step;
+    }
+    void touch_lines() {
+        for (i64 line = 0; line < step; line += 64) __builtin_prefetch(at + line, 0, 2);
+        at += step;
+    }
+};
 
 // Kernels: element types `Left`, `Right`, `Sum`; `ROWS`, `COLUMNS`, `GROUP` (elements of k that are
 // packed and multiplied together); what dot_f32.cpp has besides.
@@ -71,18 +88,13 @@ class DotDriver {
             for (i64 s0 = 0; s0 < slivers; s0 += BLOCK) {
                 i64 s1 = std::min(s0 + BLOCK, slivers);
                 for (i64 p = 0; p < panels; ++p) {
-                    // The next panel comes in while this one is at work.
-                    const i64 bytes = (k1 - k0) * COLUMNS * (i64)sizeof(Right);
-                    const i64 share = ceil_div(bytes, 64 * (s1 - s0)) * 64;
-                    const char* next = p + 1 < panels ? (const char*)right_at(p + 1, k0) : nullptr;
-                    for (i64 s = s0; s < s1; ++s) {
-                        if (next) {
-                            for (i64 line = 0; line < share; line += 64)
-                                __builtin_prefetch(next + line, 0, 2);
-                            next += share;
-                        }
-                        cell(s, p, k0, k1);
-                    }
+                    const bool last = p + 1 == panels;
+                    const auto next = (const char*)right_at(last ? p : p + 1, k0);
+                    const i64 line = GROUP * COLUMNS * (i64)sizeof(Right);
+                    const i64 share = last ? 0 : ceil_div(line, s1 - s0);
+                    const i64 bytes = share * ceil_div(k1 - k0, GROUP);
+                    for (i64 s = s0; s < s1; ++s)
+                        cell(s, p, k0, k1, {next + (s - s0) * bytes, share});
                 }
             }
         }
@@ -112,7 +124,7 @@ class DotDriver {
                                   right_at(p, k0), groups_ * GROUP * COLUMNS, out(0, p), k0 == 0,
                                   k1 == dot_.k);
                 } else {
-                    cell(0, p, k0, k1);
+                    cell(0, p, k0, k1, {(const char*)right_at(p, k0), 0});
                 }
             }
             p += wide ? WIDE : 1;
@@ -152,7 +164,7 @@ class DotDriver {
                (panel * depth + (right_whole_ ? k0 : 0)) * COLUMNS;
     }
 
-    void cell(i64 sliver, i64 panel, i64 k0, i64 k1) {
+    void cell(i64 sliver, i64 panel, i64 k0, i64 k1, Ahead ahead) {
         i64 rows = std::min(ROWS, l1_ - l0_ - sliver * ROWS);
         i64 columns = std::min(COLUMNS, r1_ - r0_ - panel * COLUMNS);
         const Left* a = direct_ ? nullptr : left_at(sliver, k0);
@@ -169,20 +181,20 @@ class DotDriver {
         const i64 depth_of_sliver = left_whole_ ? groups_ * GROUP : depth_;
         const i64 step = direct_ ? left_.row.stride : depth_of_sliver * ROWS;
         if (columns == COLUMNS && right_step_ == 1) {
-            kernel(depth, a, step, b, c, left_step_, first, last, known);
+            kernel(depth, a, step, b, c, left_step_, first, last, known, ahead);
             return;
         }
         // Part of a panel, or columns apart: totals are kept aside until the last chunk.
         const i64 number = sliver * ceil_div(r1_ - r0_, COLUMNS) + panel;
         Sum* cells = (Sum*)scratch_.cells.data() + number * ROWS * COLUMNS;
-        kernel(depth, a, step, b, cells, COLUMNS, first, last, known);
+        kernel(depth, a, step, b, cells, COLUMNS, first, last, known, ahead);
         if (!last) return;
         if (right_step_ == 1) {
             for (i64 i = 0; i < rows; ++i)
                 std::copy_n(cells + i * COLUMNS, columns, c + i * left_step_);
-        } else if (left_step_ == 1 && rows == ROWS) {
-            for (i64 j = 0; j < columns; ++j)
-                for (i64 i = 0; i < ROWS; ++i) c[i + j * right_step_] = cells[i * COLUMNS + j];
+        } else if (left_step_ == 1 && rows == ROWS && columns == COLUMNS) {
+            static_assert(sizeof(Sum) == sizeof(float));
+            transpose_tile<ROWS, COLUMNS>((const float*)cells, (float*)c, right_step_);
         } else {
             for (i64 j = 0; j < columns; ++j)
                 for (i64 i = 0; i < rows; ++i)
@@ -241,7 +253,8 @@ class DotDriver {
         return nullptr;
     }
 
-    using Tile = void (*)(i64, const Left*, i64, const Right*, Sum*, i64, bool, bool, const void*);
+    using Tile = void (*)(i64, const Left*, i64, const Right*, Sum*, i64, bool, bool, const void*,
+                          Ahead);
     using Tiles = std::array<Tile, ROWS + 1>;
 
     template <int MODE, int... M>

@@ -31,7 +31,7 @@ struct FloatKernels : NothingKnown {
     // lie `step` apart.
     template <int M, int DIRECT>
     static void tile(i64 depth, const float* a, i64 step, const float* b, float* c, i64 ld,
-                     bool first, bool last, const void*) {
+                     bool first, bool last, const void*, Ahead ahead) {
         Floats low[M], high[M];
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {
@@ -41,6 +41,7 @@ struct FloatKernels : NothingKnown {
         for (i64 k = 0; k < depth; ++k, a += DIRECT ? 1 : ROWS, b += COLUMNS) {
             Floats b0 = load(b), b1 = load(b + LANES);
             if (!DIRECT) __builtin_prefetch(a + step);
+            ahead.touch();
 #pragma GCC unroll 16
             for (int i = 0; i < M; ++i) {
                 Floats ai = broadcast(a + i * (DIRECT ? step : 1));

@@ -59,11 +59,12 @@ struct WideKernels : NothingKnown {
 
     template <int M, int>
     static void tile(i64 depth, const i16* a, i64, const i8* b, i32* c, i64 ld, bool first, bool,
-                     const void*) {
+                     const void*, Ahead ahead) {
         Ints low[M], high[M];
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) low[i] = high[i] = Ints{};
         for (i64 k = 0; k < depth; ++k, a += 2 * ROWS, b += 2 * COLUMNS) {
+            ahead.touch();
 #pragma GCC unroll 16
             for (int i = 0; i < M; ++i) {
                 i32 pair;
@@ -195,21 +196,22 @@ struct NarrowKernels {
 
     template <int M, int MODE>
     static void tile(i64 depth, const u8* a, i64, const u8* b, Sum* c, i64 ld, bool first, bool,
-                     const void* known) {
+                     const void* known, Ahead ahead) {
         auto levels = (const u8*)known;
-        half_tile<M, MODE == 0>(depth, a, b, c, ld, first, levels);
-        half_tile<M, MODE == 0>(depth, a, b + WIDTH, c + LANES, ld, first, levels);
+        half_tile<M, MODE == 0>(depth, a, b, c, ld, first, levels, ahead);
+        half_tile<M, MODE == 0>(depth, a, b + WIDTH, c + LANES, ld, first, levels, {ahead.at, 0});
     }
 
     // One vector of columns at a time: for as many sums of 16 bits there are registers beside
     // those of 32.
     template <int M, bool LEFT_IS_UNSIGNED>
     static void half_tile(i64 depth, const u8* a, const u8* b, Sum* c, i64 ld, bool first,
-                          const u8* levels) {
+                          const u8* levels, Ahead ahead) {
         Ints sums[M];
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) sums[i] = Ints{};
         for (i64 group = 0; group < depth; ++group) {
+            ahead.touch_lines();
             if (levels[group] == 4) {
                 add_group<M, 4, LEFT_IS_UNSIGNED>(a, b, sums);
             } else if (levels[group] == 2) {

@@ -50,7 +50,7 @@ struct QuadKernels {
 
     template <int M, int MODE>
     static void tile(i64 depth, const u8* a, i64, const u8* b, i32* c, i64 ld, bool first, bool,
-                     const void* known) {
+                     const void* known, Ahead ahead) {
         auto corrections = (const i32*)known;
         Ints low[M], high[M];
 #pragma GCC unroll 16
@@ -67,6 +67,7 @@ struct QuadKernels {
         }
         for (i64 k = 0; k < depth; ++k, a += GROUP * ROWS, b += GROUP * COLUMNS) {
             const Bytes b0 = *(const Bytes*)b, b1 = *(const Bytes*)(b + WIDTH);
+            ahead.touch();
 #pragma GCC unroll 16
             for (int i = 0; i < M; ++i) {
                 const Bytes ai = broadcast_4(a + GROUP * i);

@@ -32,21 +32,21 @@ struct TileKernels : NothingKnown {
 
     template <int M, int SIGNS>
     static void tile(i64 depth, const u8* a, i64, const u8* b, i32* c, i64 ld, bool first, bool,
-                     const void*) {
+                     const void*, Ahead ahead) {
         constexpr bool BOTH = M > TILE_ROWS;
-        if constexpr (M % TILE_ROWS == 0) return block<BOTH, SIGNS>(depth, a, b, c, ld, first);
+        if constexpr (M % TILE_ROWS == 0) return block<BOTH, SIGNS>(depth, a, b, c, ld, first, ahead);
         // Tiles are whole; rows beyond M are nobody's.
         i32 sums[ROWS * COLUMNS];
         if (!first)
             for (i64 i = 0; i < M; ++i) std::memcpy(sums + i * COLUMNS, c + i * ld, BYTES_OF_LINE);
-        block<BOTH, SIGNS>(depth, a, b, sums, COLUMNS, first);
+        block<BOTH, SIGNS>(depth, a, b, sums, COLUMNS, first, ahead);
         for (i64 i = 0; i < M; ++i) std::memcpy(c + i * ld, sums + i * COLUMNS, BYTES_OF_LINE);
     }
 
     // 32 rows, or 16 if not BOTH.
     template <bool BOTH, int SIGNS>
     static __attribute__((noinline)) void block(i64 depth, const u8* a, const u8* b, i32* c,
-                                                i64 ld, bool first) {
+                                                i64 ld, bool first, Ahead ahead) {
         i32* lower = c + TILE_ROWS * ld;
         const i64 step = ld * (i64)sizeof(i32);
         if (first) {
@@ -61,6 +61,7 @@ struct TileKernels : NothingKnown {
             if (BOTH) Tiles::load<3>(lower + TILE_ROWS, step);
         }
         for (i64 k = 0; k < depth; ++k, a += GROUP * ROWS, b += GROUP * COLUMNS) {
+            ahead.touch_lines();
             Tiles::load<4>(a, TILE_BYTES);
             Tiles::load<6>(b, 4 * COLUMNS);
             Tiles::add_products<0, 4, 6, SIGNS>();
