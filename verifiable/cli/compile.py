@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verifiable.cli import common
+from verifiable.cli import common, fidelity
 from verifiable.cli.exits import Exit
 from verifiable.cli.output import Console
 from verifiable.errors import InputError, UnsupportedError
@@ -71,27 +71,17 @@ def _integers(args: argparse.Namespace, console: Console) -> Exit:
     if lowered.graph is None:
         raise lowered.error()
     samples = bind_samples(lowered.graph, read_arrays(args.data))
-    # Even places calibrate, odd ones are what the report is measured on.
-    test = samples[1::2] or samples
     engine = choose(None, console.tell)
-    made = quantise(lowered.graph, lowered.weights, samples[::2], engine, test=test)
-    report = made.fidelity
-    console.tell(
-        f"{made.dots} integer Dots; same answer on {report.agreement:.1%} of {report.samples} "
-        f"samples; largest error {report.largest_error:.3g} of {report.largest_output:.3g}"
+    # Even places calibrate, odd ones are what the report is measured on; of one sample, itself.
+    made = quantise(
+        lowered.graph, lowered.weights, samples[::2], engine, test=samples[1::2] or None
     )
-    for tensor in report.tensors:
+    for line in fidelity.lines(made):
+        console.tell(line)
+    for tensor in made.fidelity.tensors:
         console.event("fidelity", f"{tensor.label}: {tensor.signal_to_noise:.1f} dB", 0.0)
-    facts = {
-        "agreement": report.agreement,
-        "largest_error": report.largest_error,
-        "signal_to_noise": {
-            f"{t.tensor} {t.label}": round(t.signal_to_noise, 1)
-            for t in report.tensors
-            if t.signal_to_noise < float("inf")
-        },
-    }
-    return _canonical(args, console, part_of(made.graph, made.weights), {"fidelity": facts})
+    part = part_of(made.graph, made.weights)
+    return _canonical(args, console, part, {"fidelity": fidelity.facts(made)})
 
 
 def _canonical(

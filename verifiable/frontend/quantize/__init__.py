@@ -9,7 +9,12 @@ Jacob et al., "Quantization and Training of Neural Networks for Efficient Intege
 Inference", CVPR 2018; Jain et al., "Trained Quantization Thresholds", MLSys 2020 (powers of two).
 """
 
-from verifiable.frontend.quantize.fidelity import Fidelity, TensorFidelity
+from verifiable.frontend.quantize.fidelity import (
+    Answers,
+    Fidelity,
+    OutputFidelity,
+    TensorFidelity,
+)
 from verifiable.frontend.quantize.quantise import Quantised, quantise
 
-__all__ = ["Fidelity", "Quantised", "TensorFidelity", "quantise"]
+__all__ = ["Answers", "Fidelity", "OutputFidelity", "Quantised", "TensorFidelity", "quantise"]

@@ -1,6 +1,6 @@
 """Which Dots become integer Dots, and which tensors they read as int8."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from verifiable.graph.ir import (
     Gather,
     Graph,
     Index,
+    Instruction,
     Literal,
     Map,
     Reduce,
@@ -21,10 +22,13 @@ from verifiable.graph.ir import (
     operands,
 )
 from verifiable.graph.vocabulary import DType, Fold, Scalar
+from verifiable.ops import evaluate
 
 _MOVES: Final = (View, Gather, Concat)
 MOST_ROW: Final = 1 << 16
-"""Longest row: 127 * 127 * 2**16 + a bias below 2**30 stays within i32."""
+"""Longest row: 128 * 127 * 2**16 is below 2**30, which leaves as much for a bias."""
+MINUS_INFINITY: Final = Literal(DType.F32, 0xFF800000)
+"""Fill of views that pad a maximum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +59,8 @@ class Biased:
     """What follows: ``nothing``, ``relu`` or ``more``."""
 
 
-def weighted(graph: Graph) -> dict[Index, Weighted]:
-    """Dots with one constant operand, by their place."""
+def weighted(graph: Graph, weights: Weights) -> dict[Index, Weighted]:
+    """Dots with one constant operand whose elements are finite, by their place."""
     found = {}
     for i, ins in enumerate(graph.instructions):
         if not isinstance(ins, Dot) or ins.type.dtype is not DType.F32:
@@ -66,6 +70,8 @@ def weighted(graph: Graph) -> dict[Index, Weighted]:
         if first == second or not 0 < row <= MOST_ROW:
             continue
         x, weight = (ins.b, ins.a) if first else (ins.a, ins.b)
+        if not np.isfinite(weights[weight]).all():
+            continue
         batch = graph.instructions[weight].type.shape[0]
         if batch in {1, ins.type.shape[0]}:
             place = Index(i)
@@ -86,6 +92,54 @@ def feeding(graph: Graph, dots: dict[Index, Weighted]) -> set[Index]:
         if isinstance(ins, _MOVES) or (isinstance(ins, Reduce) and ins.fold is Fold.MAX):
             todo += operands(ins)[: 1 if isinstance(ins, Gather) else None]
     return found
+
+
+def padding(graph: Graph, weights: Weights) -> dict[Index, Array]:
+    """Where a tensor may be -inf because a View filled it so.
+
+    No integer stands for -inf, so such elements are neither measured nor read back as floats.
+
+    Returns
+    -------
+    dict of Index to bool array
+        Of the tensors that have such an element alone; of the tensor's shape.
+    """
+    found: dict[Index, Array] = {}
+    for i, ins in enumerate(graph.instructions):
+        filled = isinstance(ins, View) and ins.fill == MINUS_INFINITY
+        if not filled and not any(index in found for index in operands(ins)):
+            continue
+        where = _padding_of(graph, weights, ins, found)
+        if where is not None and where.any():
+            found[Index(i)] = where
+    return found
+
+
+def _padding_of(
+    graph: Graph, weights: Weights, ins: Instruction, known: dict[Index, Array]
+) -> Array | None:
+    def source(index: Index) -> Array:
+        shape = graph.instructions[index].type.shape
+        return known.get(index, np.zeros(shape, np.bool_))
+
+    kind = replace(ins.type, dtype=DType.BOOL)
+    match ins:
+        case View():
+            fill = Literal(DType.BOOL, int(ins.fill == MINUS_INFINITY))
+            return evaluate(replace(ins, type=kind, fill=fill), [source(ins.x)])
+        case Concat():
+            return evaluate(replace(ins, type=kind), [source(p) for p in ins.parts])
+        case Gather():
+            if ins.index not in weights:
+                return np.ones(kind.shape, np.bool_)
+            return evaluate(replace(ins, type=kind), [source(ins.x), weights[ins.index]])
+        case Reduce(fold=Fold.MAX):
+            # A maximum is padding where everything is, a minimum where anything is.
+            return evaluate(replace(ins, type=kind, fold=Fold.MIN), [source(ins.x)])
+        case Reduce(fold=Fold.MIN):
+            return evaluate(replace(ins, type=kind, fold=Fold.MAX), [source(ins.x)])
+        case _:
+            return None
 
 
 def biased(graph: Graph, weights: Weights, dots: dict[Index, Weighted]) -> dict[Index, Biased]:
@@ -131,7 +185,7 @@ def _bias_of(
         return None
     whole = np.broadcast_to(values, shape).reshape(out)
     bias = whole[:1, :, :1] if dot.weight_first else whole[:1, :1, :]
-    if not np.array_equal(np.broadcast_to(bias, out), whole):
+    if not np.array_equal(np.broadcast_to(bias, out), whole) or not np.isfinite(bias).all():
         return None
     return Biased(
         map=index,

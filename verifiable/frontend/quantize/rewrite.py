@@ -5,18 +5,18 @@ exponent. A form is made when something asks for it, from the other if need be.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 import numpy as np
 
-from verifiable.errors import UnsupportedError
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.expression import Expression, Function
-from verifiable.frontend.quantize.calibrate import LIMIT, weight_exponents
 from verifiable.frontend.quantize.find import Biased, Weighted
+from verifiable.frontend.quantize.moves import Integers, moved
+from verifiable.frontend.quantize.programs import dequantised, fits, interpreted, quantised
+from verifiable.frontend.quantize.sums import Sums, Target, channels, requantised
 from verifiable.graph.ir import (
-    Array,
     Concat,
     Const,
     Gather,
@@ -24,38 +24,13 @@ from verifiable.graph.ir import (
     Index,
     Input,
     Instruction,
-    Literal,
     Map,
-    Program,
     Reduce,
     View,
     Weights,
     operands,
 )
-from verifiable.graph.vocabulary import DType, Fold, Scalar
-
-_LEAST: Final = {-np.inf: -128, 0.0: 0}
-"""Fill values of views that integers have, too."""
-_MOST_BIAS: Final = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Integers:
-    """Real = `value` * 2**-`exponent`."""
-
-    value: Value
-    exponent: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sums:
-    """What an integer Dot gave: i32, an exponent for each channel."""
-
-    value: Value
-    exponents: Array
-    """int64, broadcast to the Dot's result."""
-    most: int
-    """Bound of any sum."""
+from verifiable.graph.vocabulary import DType, Fold
 
 
 class Rewriter:
@@ -69,6 +44,10 @@ class Rewriter:
         As ``find`` says.
     exponents : mapping of Index to int
         Of every tensor that is to be int8; a biased Dot's is that of its sum with the bias.
+    feeding : set of Index
+        What Dots read.
+    padded : set of Index
+        Tensors that may hold -inf as padding: integers do not say where.
     """
 
     def __init__(
@@ -80,6 +59,7 @@ class Rewriter:
         biases: Mapping[Index, Biased],
         exponents: Mapping[Index, int],
         feeding: set[Index],
+        padded: AbstractSet[Index],
     ) -> None:
         self.builder = Builder()
         self.integers: dict[Index, Integers] = {}
@@ -89,8 +69,10 @@ class Rewriter:
         self._biases = biases
         self._exponents = exponents
         self._feeding = feeding
+        self._padded = padded
         self._floats: dict[Index, Value] = {}
-        self._sums: dict[Index, _Sums] = {}
+        self._sums: dict[Index, Sums] = {}
+        self._bias_of = {b.dot: b for b in biases.values()}
         self._absorbed = {b.dot for b in biases.values()} | {
             operands(graph.instructions[b.map])[b.place] for b in biases.values()
         }
@@ -113,7 +95,7 @@ class Rewriter:
                 case Map() if index in self._biases:
                     self._biased(self._biases[index], ins)
                 case Map():
-                    self._map(index, ins, list(range(len(ins.operands))), ins.program)
+                    self._map(index, ins, range(len(ins.operands)))
                 case View() | Gather() | Concat() | Reduce() if self._moved(index, ins):
                     pass
                 case _ if index not in self._absorbed:
@@ -129,7 +111,11 @@ class Rewriter:
     def float(self, index: Index) -> Value:
         """The tensor in its own dtype."""
         if index not in self._floats:
-            if index in self.integers:
+            if index in self._padded:
+                # Moved once more: of integers nobody could tell the least from -inf.
+                ins = self._graph.instructions[index]
+                made = self.builder.again(ins, self._sources(ins))
+            elif index in self.integers:
                 q = self.integers[index]
                 made = self.builder.map(lambda x: dequantised(x, q.exponent), q.value)
             elif index in self._sums:
@@ -147,12 +133,13 @@ class Rewriter:
         held = self.integers.get(index)
         if held is not None and held.value.dtype is DType.I8:
             return held
-        exponent = self._exponents[index]
-        if index in self._sums:
-            made = self._requantised(self._sums[index], None, exponent)
+        sums = self._sums.get(index)
+        if sums is not None and sums.target is not None:
+            made = requantised(self.builder, sums)
         else:
-            source = self.float(index)
-            made = Integers(self.builder.map(lambda x: quantised(x, exponent), source), exponent)
+            source, exponent = self.float(index), self._exponents[index]
+            value = self.builder.map(lambda x: quantised(x, exponent), source)
+            made = Integers(value=value, exponent=exponent)
         self.integers[index] = made
         return made
 
@@ -171,72 +158,51 @@ class Rewriter:
     def _dot(self, dot: Weighted) -> None:
         b = self.builder
         x = self.small(dot.x)
-        weight = self._weights[dot.weight]
-        rows = weight.reshape(-1, weight.shape[-1])
-        each = weight_exponents(rows)
-        kept = np.clip(np.rint(rows * np.exp2(each)[:, None]), -LIMIT, LIMIT).astype(np.int8)
-        small = b.constant(kept.reshape(weight.shape))
-        made = b.dot(small, x.value) if dot.weight_first else b.dot(x.value, small)
-        channels = each.reshape(weight.shape[0], -1)
-        self._sums[dot.dot] = _Sums(
-            value=made,
-            exponents=x.exponent
-            + (channels[:, :, None] if dot.weight_first else channels[:, None, :]),
-            most=int(128 * np.abs(kept.astype(np.int64)).sum(1).max(initial=0)),
+        chosen = channels(self._weights[dot.weight], x.exponent, self._target(dot.dot))
+        small = b.constant(chosen.weights)
+        self._sums[dot.dot] = Sums(
+            value=b.dot(small, x.value) if dot.weight_first else b.dot(x.value, small),
+            exponents=np.expand_dims(chosen.exponents, 2 if dot.weight_first else 1),
+            target=chosen.target,
         )
 
-    def _requantised(
-        self, sums: _Sums, bias: Array | None, exponent: int, *, relu: bool = False
-    ) -> Integers:
-        """Sums, with a bias, as int8 at `exponent` or at the largest that a shift can reach."""
-        b = self.builder
-        exponent = min(exponent, int(sums.exponents.min()))
-        shifts = np.minimum(sums.exponents - exponent, 31)
-        several = [sums.value]
-        most = sums.most
-        if bias is not None:
-            scaled = np.rint(bias.astype(np.float64) * np.exp2(sums.exponents))
-            whole = np.clip(scaled, -_MOST_BIAS, _MOST_BIAS).astype(np.int32)
-            most += int(np.abs(whole.astype(np.int64)).max(initial=0))
-            several.append(b.constant(whole))
-        if most >= 2**31:
-            raise UnsupportedError(f"sums of up to {most} could overflow i32")
-        uniform = int(shifts.flat[0]) if np.all(shifts == shifts.flat[0]) else None
-        if uniform is None:
-            several.append(b.constant(shifts.astype(np.int32)))
-
-        def program(acc: Expression, *others: Expression) -> Expression:
-            given = list(others)
-            total = acc + given.pop(0) if bias is not None else acc
-            shift = acc.like(uniform) if uniform is not None else given.pop(0)
-            made = total.apply(Scalar.REQUANTISE, 1, shift, 0)
-            return made.maximum(0) if relu else made
-
-        return Integers(b.map(program, *several), exponent)
+    def _target(self, dot: Index) -> Target | None:
+        """What the sums of a Dot are to become as int8, None if floats are wanted of them."""
+        found = self._bias_of.get(dot)
+        if found is None:
+            return (
+                Target(exponent=self._exponents[dot], bias=None) if dot in self._feeding else None
+            )
+        whole = found.rest != "more"
+        if found.map not in self._feeding or not (whole or self._read(found)):
+            return None
+        return Target(exponent=self._exponents[found.map if whole else dot], bias=found.bias)
 
     def _biased(self, found: Biased, ins: Map) -> None:
-        read = [p for p in range(len(ins.operands)) if self._still(ins, p, found)]
-        whole = found.map not in self._feeding or found.rest == "more"
-        if whole and not read:
-            self._sum_in_float(found, ins)
-            return
-        if found.map not in self._feeding:
-            made = self._float_sum(found, ins, lambda x: x)
-            self._floats[ins.operands[found.place]] = made
+        read, sums = self._read(found), self._sums[found.dot]
+        operand = ins.operands[found.place]
+        if sums.target is None:
+            if not read and fits(ins, 1):
+                self._sum_in_float(found, ins)
+                return
+            self._floats[operand] = self._float_sum(found, ins, lambda x: x)
         else:
-            sums = self._sums[found.dot]
-            done = found.rest != "more"
-            exponent = self._exponents[found.map if done else found.dot]
-            held = self._requantised(sums, found.bias, exponent, relu=found.rest == "relu")
-            shape = self._graph.instructions[ins.operands[found.place]].type.shape
+            held = requantised(self.builder, sums, relu=found.rest == "relu")
+            shape = self._graph.instructions[operand].type.shape
             held = replace(held, value=self.builder.reshape(held.value, shape))
-            if done:
+            if found.rest != "more":
                 self.integers[found.map] = held
                 return
-            self.integers[ins.operands[found.place]] = held
+            self.integers[operand] = held
         # What is left reads the sum where it read the step that added the bias.
-        kept = sorted({found.place, *read})
-        self._map(found.map, ins, kept, ins.program, skip=found)
+        self._map(found.map, ins, sorted({found.place, *read}), skip=found)
+
+    def _read(self, found: Biased) -> list[int]:
+        """Operands of a biased Map that a step other than the one that adds the bias reads."""
+        ins = self._graph.instructions[found.map]
+        assert isinstance(ins, Map)
+        steps = [step for n, step in enumerate(ins.program.steps) if n != found.step]
+        return [p for p in range(len(ins.operands)) if any(p in s.registers for s in steps)]
 
     def _sum_in_float(self, found: Biased, ins: Map) -> None:
         """The whole Map on what the Dot gave, when it reads nothing else: one rounding fewer."""
@@ -250,7 +216,7 @@ class Rewriter:
 
         made = self._float_sum(found, ins, rest)
         if small:
-            self.integers[found.map] = Integers(made, exponent)
+            self.integers[found.map] = Integers(value=made, exponent=exponent)
         else:
             self._floats[found.map] = made
 
@@ -266,126 +232,51 @@ class Rewriter:
         made = b.map(function, sums.value, scale, bias)
         return b.reshape(made, self._graph.instructions[ins.operands[found.place]].type.shape)
 
-    @staticmethod
-    def _still(ins: Map, place: int, found: Biased) -> bool:
-        """Whether a step other than the one that adds the bias reads an operand."""
-        return any(
-            place in step.registers for n, step in enumerate(ins.program.steps) if n != found.step
-        )
-
-    def _map(
-        self,
-        index: Index,
-        ins: Map,
-        kept: Sequence[int],
-        program: Program,
-        skip: Biased | None = None,
-    ) -> None:
+    def _map(self, index: Index, ins: Map, kept: Sequence[int], skip: Biased | None = None) -> None:
         """A Map over whatever forms its operands have, its result int8 if a Dot reads it."""
-        values, exponents = [], []
-        for place in kept:
-            held = self.integers.get(ins.operands[place])
-            values.append(self.float(ins.operands[place]) if held is None else held.value)
-            exponents.append(None if held is None else held.exponent)
+        held = {p: self._known(ins.operands[p]) for p in kept}
         small = index in self._feeding and index not in self._keeps_float
+        if not fits(ins, sum(h is not None for h in held.values())):
+            held, small = dict.fromkeys(kept), False
+        values = [self.float(ins.operands[p]) if h is None else h.value for p, h in held.items()]
 
         def function(*given: Expression) -> Expression:
             plain = {
-                place: x if e is None else dequantised(x, e)
-                for place, x, e in zip(kept, given, exponents, strict=True)
+                p: x if h is None else dequantised(x, h.exponent)
+                for (p, h), x in zip(held.items(), given, strict=True)
             }
-            result = interpreted(program, len(ins.operands), plain, given[0], skip)
+            result = interpreted(ins.program, len(ins.operands), plain, given[0], skip)
             return quantised(result, self._exponents[index]) if small else result
 
         made = self.builder.map(function, *values)
         made = self.builder.expand(made, ins.type.shape)
         if small:
-            self.integers[index] = Integers(made, self._exponents[index])
+            self.integers[index] = Integers(value=made, exponent=self._exponents[index])
         else:
             self._floats[index] = made
 
-    def _moved(self, index: Index, ins: Instruction) -> bool:
+    def _known(self, index: Index) -> Integers | None:
+        """The integers of a tensor that a computation may read as floats."""
+        return None if index in self._padded else self.integers.get(index)
+
+    def _moved(self, index: Index, ins: View | Gather | Concat | Reduce) -> bool:
         """Move integers where the operand has them; say whether it was done."""
         if index in self._absorbed:
             return True
-        sources = [operands(ins)[0]] if isinstance(ins, Gather) else list(operands(ins))
-        if isinstance(ins, Reduce) and ins.fold not in {Fold.MAX, Fold.MIN, Fold.SUM}:
-            return False
+        sources = operands(ins)[:1] if isinstance(ins, Gather) else operands(ins)
         if index in self._feeding and index not in self._keeps_float:
             # Before the move: a patch holds an element many times.
             for source in sources:
                 self.small(source)
-        held = [self.integers.get(s) for s in sources]
-        if any(h is None for h in held) or len({h.exponent for h in held if h}) != 1:
+        held = [self.integers[s] for s in sources if s in self.integers]
+        if len(held) != len(sources):
             return False
-        first = held[0]
-        assert first is not None
-        dtype = first.value.dtype
-        several = {s: h.value for s, h in zip(sources, held, strict=True) if h is not None}
-        kind = replace(ins.type, dtype=dtype)
-        new: Instruction = replace(ins, type=kind)
-        if isinstance(ins, View):
-            fill = _LEAST.get(_number(ins.fill))
-            if fill is None:
-                return False
-            new = replace(ins, type=kind, fill=Literal(dtype, fill & (256**dtype.itemsize - 1)))
-        elif isinstance(ins, Gather):
-            several[ins.index] = self.float(ins.index)
-        elif isinstance(ins, Reduce) and ins.fold is Fold.SUM:
-            wide = {s: self.builder.cast(v, DType.I32) for s, v in several.items()}
-            kind = replace(ins.type, dtype=DType.I32)
-            made = self.builder.again(replace(ins, type=kind), wide)
-            self.integers[index] = Integers(made, first.exponent)
-            return True
-        self.integers[index] = Integers(self.builder.again(new, several), first.exponent)
+        adds = isinstance(ins, Reduce) and ins.fold is Fold.SUM
+        if adds and not self._padded.isdisjoint(sources):
+            return False
+        chosen = self.float(ins.index) if isinstance(ins, Gather) else None
+        made = moved(self.builder, ins, held, chosen)
+        if made is None:
+            return False
+        self.integers[index] = made
         return True
-
-
-def dequantised(x: Expression, exponent: int) -> Expression:
-    """Integer to float; exact, for the scale is a power of two."""
-    return x.to(DType.F32) * 2.0**-exponent
-
-
-def quantised(x: Expression, exponent: int) -> Expression:
-    """Float to int8: nearest, halves to even, saturated."""
-    return (x * 2.0**exponent).round().maximum(-LIMIT).minimum(LIMIT).to(DType.I8)
-
-
-def interpreted(
-    program: Program,
-    taken: int,
-    plain: Mapping[int, Expression],
-    some: Expression,
-    skip: Biased | None,
-) -> Expression:
-    """Write a program's steps over other operands.
-
-    Parameters
-    ----------
-    program : Program
-    taken : int
-        Operands that it was written for.
-    plain : mapping of int to Expression
-        Those that are given.
-    some : Expression
-        Any of the program that is being written.
-    skip : Biased, optional
-        Its step is done already: its result is the operand.
-    """
-    registers: dict[int, Expression] = dict(plain)
-    for number, item in enumerate(program.literals):
-        registers[taken + number] = some.literal(_number(item), item.dtype)
-    base = taken + len(program.literals)
-    for number, step in enumerate(program.steps):
-        if skip is not None and number == skip.step:
-            registers[base + number] = plain[skip.place]
-            continue
-        first, *others = (registers[r] for r in step.registers)
-        registers[base + number] = first.apply(step.function, *others)
-    return registers[base + len(program.steps) - 1]
-
-
-def _number(item: Literal) -> float:
-    """The number that bits stand for."""
-    raw = np.array([item.bits], f"u{item.dtype.itemsize}").view(item.dtype.numpy)[0]
-    return float(raw) if item.dtype is DType.F32 else int(raw)
