@@ -8,8 +8,9 @@ from verifiable.canon import Canon
 from verifiable.claim import CanonClaim
 from verifiable.crypto.strict import to_hex
 from verifiable.engines.protocol import Progress, Runner
-from verifiable.errors import InputError, StatementRejectedError, TensorError
+from verifiable.errors import InputError, StatementRejectedError
 from verifiable.expectation import ExpectedBond
+from verifiable.frontend.binding import bind
 from verifiable.graph.check import output_types
 from verifiable.graph.ir import Array
 from verifiable.graph.json_form import literal_text
@@ -115,7 +116,7 @@ def with_tensors(
     inputs : mapping of str to array, optional
         As `verifiable.canon.bind_inputs` gives them.
     outputs : mapping of str to array, optional
-        By name, of the model's shapes and dtypes.
+        By name; ``frontend.binding.bind`` says which it takes.
 
     Returns
     -------
@@ -135,8 +136,8 @@ def with_tensors(
     if inputs is not None:
         source = _agreed("input", source, input_root(canon.graph, inputs))
     if outputs is not None:
-        _check_outputs(canon, outputs)
-        output = _agreed("output", output, output_root(canon.graph, outputs))
+        given = bind(outputs, output_types(canon.graph), what="output")
+        output = _agreed("output", output, output_root(canon.graph, given))
     model = _agreed("model", expected.model, canon.model)
     return replace(expected, model=model, input=source, output=output)
 
@@ -147,18 +148,6 @@ def _agreed(name: str, stated: Sha256 | None, root: Sha256) -> Sha256:
             f"the {name} you gave has root {to_hex(root)}, you expect {to_hex(stated)}"
         )
     return root
-
-
-def _check_outputs(canon: Canon, outputs: Mapping[str, Array]) -> None:
-    wanted = output_types(canon.graph)
-    for name in outputs.keys() - wanted.keys():
-        raise TensorError(f"there is no output `{name}`, wanted {', '.join(wanted)}")
-    for name, kind in wanted.items():
-        if name not in outputs:
-            raise TensorError(f"output `{name}`, {kind}, is absent")
-        array = outputs[name]
-        if array.dtype != kind.dtype.numpy or array.shape != kind.shape:
-            raise TensorError(f"output `{name}` is {array.dtype}{list(array.shape)}, wanted {kind}")
 
 
 def _outputs(claim: CanonClaim, computed: bytes) -> Verdict:
