@@ -166,6 +166,12 @@ def test_a_tampered_record_is_refuted(
     failed(called("--json", "replay", tmp_path / "record.json"), REFUTED)
 
 
+def test_a_record_of_other_semantics_cannot_be_replayed_here(record: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(changed(record, "claim", "header", "semantics", value="canon/2"))
+    failed(called("--json", "replay", path), CANNOT_CHECK, "semantics canon/2")
+
+
 def test_a_document_that_is_no_record_is_bad_input(record: bytes, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     for content in (record[:-40], changed(record, "moves", value=7), b"{}", b"\xff"):
