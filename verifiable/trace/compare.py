@@ -14,6 +14,7 @@ import numpy as np
 from verifiable.crypto.merkle import Buffer, Hasher
 from verifiable.engines.native_hash import hasher_for
 from verifiable.engines.protocol import Progress, Runner
+from verifiable.errors import RejectedError
 from verifiable.graph.ir import Array, Const, Graph, Index, Literal, TensorType
 from verifiable.graph.json_form import instruction_text, literal_text
 from verifiable.graph.layout import big_endian, type_of
@@ -158,11 +159,11 @@ def _tensor(run: StoredTrace | Trace, index: Index) -> Array | None:
     return run.mapped(index) if isinstance(run, StoredTrace) else None
 
 
-class _DifferenceFound(Exception):  # noqa: N818 (nothing went wrong)
-    """Ends a run: what comes after the first difference follows from it."""
+class _DifferenceError(RejectedError):
+    """Ends a run in `replay`: what comes after the first difference may follow from it."""
 
     def __init__(self, difference: Difference) -> None:
-        super().__init__()
+        super().__init__(f"tensor {difference.instruction} is another one than is claimed")
         self.difference = difference
 
 
@@ -178,7 +179,7 @@ class _Replay:
         if isinstance(self._graph.instructions[index], Const):
             return
         if tensor_root(tensor, hasher=self._hasher) != _trace(self._claimed).roots[index]:
-            raise _DifferenceFound(_difference(index, _tensor(self._claimed, index), tensor))
+            raise _DifferenceError(_difference(index, _tensor(self._claimed, index), tensor))
 
 
 def replay(
@@ -216,6 +217,6 @@ def replay(
     watcher = _Replay(graph, claimed, hasher or hasher_for(runner))
     try:
         runner.run(inputs, watch=watcher, progress=progress)
-    except _DifferenceFound as found:
+    except _DifferenceError as found:
         return found.difference
     return None
