@@ -41,7 +41,6 @@ from verifiable.chain.rpc import RpcChain
 from verifiable.claim import claim_id, parse_canon_claim
 from verifiable.cli.following import Settled
 from verifiable.dispute.files import encode_policy, parse_job
-from verifiable.dispute.record import parse_record
 from verifiable.dispute.state import Claim, Status
 from verifiable.errors import ChainError
 from verifiable.types import ClaimId
@@ -165,15 +164,6 @@ def test_a_tampered_record_is_refuted(
     assert tampered != record
     (tmp_path / "record.json").write_bytes(tampered)
     failed(called("--json", "replay", tmp_path / "record.json"), REFUTED)
-
-
-def test_a_record_of_other_semantics_cannot_be_replayed_here(record: bytes, tmp_path: Path) -> None:
-    before = parse_record(record).claim
-    after = replace(before, header=replace(before.header, semantics="canon/2"))
-    later = changed(record, "claim", "header", "semantics", value="canon/2")
-    path = tmp_path / "record.json"
-    path.write_bytes(later.replace(claim_id(before).hex().encode(), claim_id(after).hex().encode()))
-    failed(called("--json", "replay", path), CANNOT_CHECK, "semantics canon/2")
 
 
 def test_a_document_that_is_no_record_is_bad_input(record: bytes, tmp_path: Path) -> None:

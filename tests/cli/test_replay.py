@@ -4,17 +4,20 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_runs import Run, called, signing_key
+from dispute_lab import network, offline, own_run, proposer
 from onnx import helper
 from test_canonical_runs import Liar, folder, onnx_file, replayed
 
 from verifiable.bundle import open_bundle
 from verifiable.canon import open_canon
 from verifiable.crypto.hashing import canonical_json
+from verifiable.dispute.record import encode_record
 from verifiable.engines.reference import Reference
 from verifiable.graph.ir import Dot, Index, Instruction, Map, View, places
 from verifiable.trace.store import StoredTrace, store_run
@@ -118,6 +121,22 @@ def test_a_claim_of_semantics_that_are_not_run_here_cannot_be_checked(
     assert (done.status, done.out) == (CANNOT_CHECK, "")
     assert "semantics canon/2, this version runs canon/1" in done.error["message"]
     assert done.error["hint"]
+
+
+def test_a_dispute_of_semantics_that_are_not_run_here_cannot_be_checked(tmp_path: Path) -> None:
+    one = network()
+    own = own_run(one)
+    game = offline(own)
+    game.tick(lambda: proposer(game, one, own))
+    record = game.record()
+    header = replace(record.claim.header, semantics="canon/2")
+    later = replace(record, claim=replace(record.claim, header=header))
+    (tmp_path / "record.json").write_bytes(encode_record(record))
+    assert called("--json", "replay", tmp_path / "record.json").status == DONE
+    (tmp_path / "later.json").write_bytes(encode_record(later))
+    done = called("--json", "replay", tmp_path / "later.json")
+    assert (done.status, done.out) == (CANNOT_CHECK, "")
+    assert "semantics canon/2" in done.error["message"]
 
 
 def test_a_claim_is_not_replayed_without_its_material(folder: Path) -> None:
