@@ -19,7 +19,8 @@ from verifiable.bundle import Bundle, PartWriter
 from verifiable.claim import CanonClaim, CanonSubject, Header
 from verifiable.crypto.hashing import canonical_json, parse_json
 from verifiable.engines.protocol import Engine, Progress
-from verifiable.errors import EncodingError, LockError, TensorError
+from verifiable.errors import EncodingError, LockError
+from verifiable.frontend.binding import bind, bind_sets
 from verifiable.graph.check import CANONICAL_NAN, input_types
 from verifiable.graph.commitment import model_root
 from verifiable.graph.encoding import encode, parse
@@ -28,12 +29,11 @@ from verifiable.graph.ir import (
     Const,
     Graph,
     Index,
-    TensorType,
     Weights,
     places,
 )
 from verifiable.graph.json_form import parse_regions, regions_json
-from verifiable.graph.vocabulary import SEMANTICS, DType
+from verifiable.graph.vocabulary import SEMANTICS
 from verifiable.storage import storage_errors, write_file
 from verifiable.trace.commit import input_root, output_root
 from verifiable.types import Sha256
@@ -156,76 +156,42 @@ def claim_of(
 
 
 def bind_inputs(graph: Graph, arrays: Mapping[str, Array] | Sequence[Array]) -> dict[str, Array]:
-    """Arrays from a file, as the graph wants them.
+    """Arrays from a file, as the graph wants them: ``frontend.binding.bind`` says which it takes.
 
-    Wider floats are rounded to nearest, wider integers must fit; a NaN becomes the canonical one.
-    Arrays without names are taken in the graph's order; a flat one is given its shape.
+    A NaN becomes the canonical one.
 
     Raises
     ------
     TensorError
-        If a name is absent or unknown, or an array has another shape or cannot be of the dtype.
+        If a name is absent or unknown, or an array is of another shape or dtype.
     """
-    wanted = input_types(graph)
-    if not isinstance(arrays, Mapping):
-        if len(arrays) != len(wanted):
-            raise TensorError(f"{len(arrays)} arrays were given, wanted {len(wanted)}")
-        arrays = {
-            name: a.reshape(kind.shape) if a.ndim == 1 and a.size == kind.size else a
-            for a, (name, kind) in zip(arrays, wanted.items(), strict=True)
-        }
-    for name in arrays.keys() - wanted.keys():
-        raise TensorError(f"there is no input `{name}`, wanted {', '.join(wanted)}")
-    bound = {}
-    for name, kind in wanted.items():
-        if name not in arrays:
-            raise TensorError(f"input `{name}`, {kind}, is absent")
-        bound[name] = _bound(name, kind, np.asarray(arrays[name]))
-    return bound
+    bound = bind(arrays, input_types(graph))
+    return {name: _canonical(value) for name, value in bound.items()}
 
 
 def bind_samples(
     graph: Graph, arrays: Mapping[str, Array] | Sequence[Array]
 ) -> list[dict[str, Array]]:
-    """Arrays ``[samples, *shape]`` from a file, as one set of inputs for each sample.
+    """Arrays of samples from a file, as one set of inputs for each sample.
 
-    An input of shape ``[1, ...]`` may come as ``[samples, ...]``.
+    Which shapes they may have, ``frontend.binding.bind_sets`` says.
 
     Raises
     ------
     TensorError
         As `bind_inputs`; also if inputs differ in their number of samples, or have none.
     """
-    wanted = input_types(graph)
-    if not isinstance(arrays, Mapping):
-        arrays = dict(zip(wanted, arrays, strict=False))
-    spread = {}
-    for name, values in arrays.items():
-        shape = wanted[name].shape if name in wanted else values.shape[1:]
-        single = shape[:1] == (1,) and values.shape[1:] == shape[1:]
-        spread[name] = values.reshape(len(values), *shape) if single else values
-    counts = {name: len(values) if values.ndim else 0 for name, values in spread.items()}
-    if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise TensorError(f"inputs have these numbers of samples: {counts}")
-    count = next(iter(counts.values()))
-    return [bind_inputs(graph, {n: v[i] for n, v in spread.items()}) for i in range(count)]
+    bound = {n: _canonical(v) for n, v in bind_sets(arrays, input_types(graph)).items()}
+    count = min(map(len, bound.values()), default=0)
+    return [{name: values[i] for name, values in bound.items()} for i in range(count)]
 
 
-def _bound(name: str, kind: TensorType, value: Array) -> Array:
-    if value.shape != kind.shape:
-        raise TensorError(f"input `{name}` has shape {list(value.shape)}, wanted {kind}")
-    floating = kind.dtype is DType.F32
-    if value.dtype.kind not in ("biuf" if floating else "biu") and not (
-        value.dtype.kind == "f" and np.array_equal(value, np.floor(value))
-    ):
-        raise TensorError(f"input `{name}` is {value.dtype}, wanted {kind}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = value.astype(kind.dtype.numpy)
-    if floating:
-        cast.view(np.uint32)[np.isnan(cast)] = CANONICAL_NAN
-    elif not np.array_equal(cast, value):
-        raise TensorError(f"input `{name}` holds numbers that are not {kind.dtype.word}")
-    return np.ascontiguousarray(cast).reshape(kind.shape)
+def _canonical(value: Array) -> Array:
+    if value.dtype != np.float32 or not np.isnan(value).any():
+        return value
+    copy = value.copy()
+    copy.view(np.uint32)[np.isnan(copy)] = CANONICAL_NAN
+    return copy
 
 
 def _aligned(position: int) -> int:

@@ -152,7 +152,11 @@ def test_a_claim_that_cannot_be_disputed_is_named(town: Court, job: Path, tmp_pa
     empty = tmp_path / "empty"
     empty.mkdir()
     np.savez(empty / "other.npz", x=np.zeros(3, np.float32))
+    wide = tmp_path / "wide.npz"
+    with np.load(town.home / "input.npz") as given:
+        np.savez(wide, **{name: x.astype(np.float64) for name, x in given.items()})
     for library, said in (
+        (("--bundles", town.home, "--inputs", wide), "`wide.npz` is no input of the job: input"),
         (("--bundles", empty, "--inputs", empty), "no bundle in"),
         (("--bundles", town.home, "--inputs", empty), "no file in"),
     ):

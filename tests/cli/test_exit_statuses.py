@@ -102,10 +102,11 @@ def test_a_weight_that_is_no_number_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"x": np.zeros((8, 1, 5))}, "shape"),
-        ({"z": np.zeros((8, 1, 4))}, "`x`"),
-        ({"x": np.full((8, 1, 4), np.inf)}, "finite"),
-        ({"x": np.zeros((0, 1, 4))}, "shape"),
+        ({"x": np.zeros((8, 1, 5), np.float32)}, "shape"),
+        ({"x": np.zeros((8, 1, 4))}, "input `x` is float64[8, 1, 4], wanted float32"),
+        ({"z": np.zeros((8, 1, 4), np.float32)}, "there is no input `z`, wanted `x`"),
+        ({"x": np.full((8, 1, 4), np.inf, np.float32)}, "finite"),
+        ({"x": np.zeros((0, 1, 4), np.float32)}, "shape"),
         ({}, "`x`"),
     ],
 )
@@ -215,7 +216,11 @@ def test_an_input_that_the_calibration_does_not_cover_is_named(tmp_path: Path) -
     np.savez(tmp_path / "wide.npz", x=np.full((1, 4), 3, np.float32))
     words = ["prove", bundle("public").folder, tmp_path / "wide.npz", "-o", tmp_path / "r.json"]
     expect_failure([*words], BAD_INPUT, "input `x`[0, 0] is 3, outside the calibrated -1..1")
-    for name, arrays in (("shape", {"x": np.zeros(5)}), ("name", {"y": np.zeros((1, 4))})):
+    for name, arrays in (
+        ("shape", {"x": np.zeros(5, np.float32)}),
+        ("name", {"y": np.zeros((1, 4), np.float32)}),
+        ("dtype", {"x": np.zeros((1, 4))}),
+    ):
         np.savez(tmp_path / f"{name}.npz", **arrays)
         expect_failure([*words[:2], tmp_path / f"{name}.npz", *words[3:]], BAD_INPUT, "`x`")
     expect_failure([*words[:2], tmp_path / "none.npz", *words[3:]], BAD_INPUT, "cannot read")

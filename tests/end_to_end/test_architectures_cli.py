@@ -52,7 +52,7 @@ def test_a_whole_one_is_inspected_compiled_run_and_replayed(name: str, scratch: 
     said = cli("run", bundle, given, "-o", claim, "--trace", trace, "--outputs", outputs)
     assert said["model"] == report["canon"]["model"]
     stored = sum(path.stat().st_size for path in trace.iterdir())
-    assert stored >= report["canon"]["trace_bytes"]
+    assert stored == report["canon"]["trace_bytes"] == said["trace_bytes"]
     print(f"  trace {stored >> 20} MiB")
     assert cli("replay", claim, bundle, given, "--trace", trace)["verdict"] == "upheld"
     assert cli("replay", claim, bundle, given)["verdict"] == "upheld"

@@ -83,37 +83,29 @@ def test_files_are_read_by_content_not_by_name(tmp_path: Path) -> None:
     assert bind_input(read_arrays(path), takes(x=(1, 2)))["x"].shape == (1, 2)
 
 
-def test_wider_numbers_are_rounded_to_float32() -> None:
-    value = np.array([0.1, 1 / 3])
-    np.testing.assert_array_equal(
-        bind_input({"x": value}, takes(x=(2,)))["x"], value.astype(np.float32)
-    )
-
-
 ONE = np.ones((1, 2), np.float32)
 
 
 @pytest.mark.parametrize(
     ("given_arrays", "message"),
     [
-        ({"y": ONE}, r"input `x` float32\[1, 2\] is missing; got `y`"),
-        ({"x": ONE, "z": ONE}, "no input is called `z`"),
+        ({"y": ONE}, "there is no input `y`, wanted `x`"),
+        ({"x": ONE, "z": ONE}, "there is no input `z`, wanted `x`"),
         ({}, "is missing; got nothing"),
-        ([ONE, ONE], "2 tensors without names for 1 inputs"),
+        ([ONE, ONE], "2 arrays without names, wanted 1"),
         ({"x": np.ones((2, 1), np.float32)}, r"input `x` has shape \[2, 1\], wanted \[1, 2\]"),
         ({"x": np.ones(2, np.float32)}, r"shape \[2\], wanted \[1, 2\]"),
-        ({"x": np.array([[0, np.nan]])}, r"input `x`\[0, 1\] is nan"),
-        ({"x": np.array([[-np.inf, 0]])}, r"input `x`\[0, 0\] is -inf"),
-        ({"x": np.array([[1e300, 0]])}, r"input `x`\[0, 0\] is 1e\+300"),
-        ({"x": np.array([[2**24 + 1, 0]])}, "integers beyond"),
-        ({"x": np.array([[True, False]])}, "is bool, wanted float32"),
+        ({"x": np.array([[0, np.nan]], np.float32)}, r"input `x`\[0, 1\] is nan"),
+        ({"x": np.array([[-np.inf, 0]], np.float32)}, r"input `x`\[0, 0\] is -inf"),
+        ({"x": np.array([[1e300, 0]])}, r"input `x` is float64\[1, 2\], wanted float32"),
         ({"x": np.array([["a", "b"]])}, "wanted float32"),
-        ({"x": np.array([[1j, 0]])}, "is complex128, wanted float32"),
+        ({"x": np.array([[1j, 0]])}, r"is complex128\[1, 2\], wanted float32"),
     ],
 )
 def test_a_tensor_that_does_not_fit_is_named(given_arrays: Any, message: str) -> None:
-    with pytest.raises(TensorError, match=message):
+    with pytest.raises(TensorError, match=message) as refused:
         bind_input(given_arrays, takes(x=(1, 2)))
+    assert refused.value.hint
 
 
 @pytest.mark.parametrize(
@@ -129,7 +121,6 @@ def test_a_tensor_that_does_not_fit_is_named(given_arrays: Any, message: str) ->
         (b'{"x": [[1, 2], [3]]}', "not all of the same length"),
         (b'{"x": [1, [2]]}', "is not a number"),
         (b'{"x": [1, "2"]}', "'2' is not a number"),
-        (b'{"x": [true]}', "'True' is not a number"),
         (b'{"x": [null]}', "'None' is not a number"),
         (b'{"x": []}', r"shape \[0\]"),
         (b'{"x": ' + b"[" * 100_000, "not JSON"),
@@ -148,9 +139,15 @@ def test_a_file_that_is_no_tensor_says_why(data: bytes, message: str) -> None:
         parse_arrays(data)
 
 
-def test_large_json_integers_are_numbers_like_others() -> None:
-    with pytest.raises(TensorError, match="is inf"):
-        bind_input(parse_arrays(b'{"x": [1' + b"0" * 5000 + b"]}"), takes(x=(1,)))
+def test_an_integer_that_no_dtype_holds_is_refused_unread() -> None:
+    with pytest.raises(TensorError, match="an integer of 5001 digits"):
+        parse_arrays(b'{"x": [1' + b"0" * 5000 + b"]}")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TensorError, match=r"cannot read `.*/x.npz`: No such file") as refused:
+        read_arrays(tmp_path / "x.npz")
+    assert refused.value.hint == "tensors are read from a file: .npz, .npy or JSON"
 
 
 def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(
@@ -214,11 +211,11 @@ def test_samples_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_inputs_must_agree_on_the_number_of_samples() -> None:
-    given_arrays = {"x": np.zeros((3, 1, 2)), "y": np.zeros((4, 1, 2))}
+    given_arrays = {"x": np.zeros((3, 1, 2), np.float32), "y": np.zeros((4, 1, 2), np.float32)}
     with pytest.raises(TensorError, match="differ in their number of samples"):
         bind_samples(given_arrays, takes(x=(1, 2), y=(1, 2)))
     with pytest.raises(TensorError, match="sample 3 of 3"):
-        sample(bind_samples({"x": np.zeros((3, 1, 2))}, takes(x=(1, 2))), 3)
+        sample(bind_samples({"x": np.zeros((3, 1, 2), np.float32)}, takes(x=(1, 2))), 3)
 
 
 @given(hnp.arrays(np.float32, (5, 1, 3), elements=finite), finite)

@@ -149,7 +149,6 @@ def test_a_summary_counts_work_and_bytes() -> None:
     found = describe(graph)
     assert found["multiply_adds"] == 2 * 3 * 7 * 5
     assert found["weight_bytes"] == 7 * 5 * 4
-    assert found["trace_bytes"] == (2 * 3 * 5 + 2 * 3 * 7) * 4
     assert found["kinds"] == {"Const": 1, "Dot": 1, "Input": 1}
     assert (found["inputs"], found["outputs"]) == ({"x": "f32[2,3,5]"}, {"y": "f32[2,3,7]"})
     text = "instruction 2, Dot of f32[2,3,7], lowered from MatMul `m`"

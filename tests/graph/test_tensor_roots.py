@@ -81,22 +81,31 @@ def filled(kind: TensorType, seed: int = 0) -> Array:
     return any_bits(np.random.default_rng(seed), kind)
 
 
+MOST_LEAVES = 2**4 + 1
+"""A tree of height 4, and one leaf more."""
+
+
 def shapes_of(dtype: DType) -> list[tuple[int, ...]]:
-    """Shapes of 1 to 17 leaves, packed and long, full and not."""
+    """Shapes of every number of leaves from 1 to `MOST_LEAVES`, packed and long, full and not."""
     most = 1024 // dtype.itemsize
     third = most // 3
+    counts = range(1, MOST_LEAVES + 1)
     return [
-        (), (1,), (0,), (3, 0), (0, most), (most - 1,), (most,), (most + 1,), (5 * most + 1,),
-        (2, most), (3, most + 1), (1, 2, 3, most // 2 + 1), (4, most // 2), (7, third),
-        *((leaves, most) for leaves in (2, 3, 4, 5, 8, 9, 16, 17)),
-        *((2 * leaves, most // 2) for leaves in (2, 3, 5, 9, 17)),
-        *((2 * leaves - 1, most // 2) for leaves in (2, 5, 9)),
-        *((leaves * most - 1,) for leaves in (2, 3, 4, 5, 9, 17)),
+        (), (1,), (0,), (3, 0), (0, most), (most - 1,), (most,), (most + 1,),
+        (3, most + 1), (1, 2, 3, most // 2 + 1), (4, most // 2), (7, third),
         (5, 4 * most + 1), (3, 1, 2 * most - 1),
+        # Packed rows, whose last leaf is full or half of it.
+        *((2 * leaves, most // 2) for leaves in counts),
+        *((2 * leaves - 1, most // 2) for leaves in counts),
+        # One long row, whose last leaf is full or lacks an element; and rows of one leaf each.
+        *((leaves * most,) for leaves in counts),
+        *((leaves * most - 1,) for leaves in counts if leaves > 1),
+        *((rows, most) for rows in counts),
+        *((2, leaves * most - 1) for leaves in counts if leaves > 1),
     ]  # fmt: skip
 
 
-KINDS = [TensorType(dtype, shape) for dtype in DTYPES for shape in shapes_of(dtype)]
+KINDS = [TensorType(dtype, shape) for dtype in DTYPES for shape in dict.fromkeys(shapes_of(dtype))]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

@@ -1,6 +1,7 @@
 """Two runs part at the first tensor that one of them got wrong, and at its first element."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from trace_runs import Liar, committed, flipped, stored, tensors_of
 
+from verifiable.engines.cpu import Cpu
+from verifiable.engines.protocol import Engine, Progress, Runner, Watcher
 from verifiable.engines.reference import Reference
 from verifiable.graph.ir import Array, Const, Index, Literal
 from verifiable.graph.vocabulary import DType
@@ -74,6 +77,44 @@ def test_roots_alone_name_the_instruction(one: Case, data: st.DataObject) -> Non
     found = replay(one.graph, bad, honest, one.inputs)
     assert found is not None
     assert found.instruction == index
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A runner that counts the tensors that are seen."""
+
+    runner: Runner
+    seen: list[Index] = field(default_factory=list)
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        *,
+        watch: Watcher | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Array]:
+        assert watch is not None
+
+        def look(index: Index, tensor: Array, /) -> None:
+            self.seen.append(index)
+            watch(index, tensor)
+
+        return self.runner.run(inputs, watch=look, progress=progress)
+
+
+@pytest.mark.parametrize("engine", [Reference(), Cpu()], ids=lambda engine: engine.name)
+def test_a_run_ends_where_the_first_difference_is(engine: Engine) -> None:
+    one = case(3)
+    honest = engine.prepare(one.graph, one.weights)
+    for index, element in lies(one):
+        bad, _ = commit(one.graph, Liar(one, index, element), one.inputs)
+        counted = Counted(honest)
+        found = replay(one.graph, bad, counted, one.inputs)
+        assert found is not None
+        assert found.instruction == index
+        assert counted.seen == list(range(index + 1))
+        # The engine runs on as before.
+        assert replay(one.graph, committed(one), honest, one.inputs) is None
 
 
 @given(cases(steps=5))

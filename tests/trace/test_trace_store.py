@@ -14,7 +14,6 @@ from verifiable.engines.reference import Reference
 from verifiable.errors import (
     EncodingError,
     InputError,
-    OpeningRejectedError,
     StorageError,
     TensorError,
 )
@@ -22,8 +21,11 @@ from verifiable.graph.commitment import model_header, trace_slots
 from verifiable.graph.ir import Const, Index, TensorType
 from verifiable.graph.layout import layout
 from verifiable.graph.vocabulary import DType
+from verifiable.trace.commit import Trace, sections
+from verifiable.trace.index import encode_index
 from verifiable.trace.opening import check_trace_leaf, check_trace_row
 from verifiable.trace.store import INDEX, NODES, TENSORS, estimate, open_trace, store_run
+from verifiable.types import Sha256
 
 SEEDS = [*range(12)]
 
@@ -167,40 +169,96 @@ def test_a_file_of_another_length_is_refused(name: str, tmp_path: Path) -> None:
         open_trace(tmp_path / "trace", case(3).graph)
 
 
-def test_a_changed_byte_is_found_by_its_tensor(tmp_path: Path) -> None:
-    one = case(3)
+@pytest.mark.parametrize("name", [INDEX, NODES, TENSORS])
+def test_a_file_cut_short_is_refused(name: str, tmp_path: Path) -> None:
+    stored(case(3), tmp_path / "trace")
+    path = tmp_path / "trace" / name
+    whole = path.read_bytes()
+    for length in (0, 1, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(EncodingError, match=r"trace` is damaged: ") as refused:
+            open_trace(tmp_path / "trace", case(3).graph)
+        assert refused.value.hint
+
+
+def test_what_is_no_folder_is_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "trace").write_bytes(b"{}")
+    for path in (tmp_path / "trace", tmp_path / "absent"):
+        with pytest.raises(StorageError, match=r"cannot read the trace `.*`index.json`") as refused:
+            open_trace(path, case(3).graph)
+        assert "a folder made by `run --trace`" in str(refused.value.hint)
+
+
+def long_case() -> Case:
+    """A run with a tensor of several leaves."""
+    return next(
+        one
+        for one in (case(seed, steps=4, extents=LONG, most=1500) for seed in range(99))
+        if any(layout(i.type).height > 1 for i in one.graph.instructions)
+    )
+
+
+@pytest.mark.parametrize("one", [case(3), long_case()], ids=["short", "long"])
+def test_a_changed_byte_is_found_by_its_tensor_and_leaf(one: Case, tmp_path: Path) -> None:
     found = stored(one, tmp_path / "trace")
     path = tmp_path / "trace" / TENSORS
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    for index in range(len(one.graph.instructions)):
+    for index, instruction in enumerate(one.graph.instructions):
         start, stop = found.offsets[index : index + 2]
-        if start < stop:
-            path.write_bytes(flipped(data, stop - 1).tobytes())
-            with pytest.raises(OpeningRejectedError, match=rf"instruction {index}, .* have root"):
+        for place in {start, stop - 1, (start + stop) // 2} if start < stop else set():
+            path.write_bytes(flipped(data, place).tobytes())
+            element = (place - start) // instruction.type.dtype.itemsize
+            leaf = layout(instruction.type).leaf_of(element)
+            held = layout(instruction.type).elements(leaf)
+            told = (
+                rf"damaged: instruction {index}, .*: tensors.bin has other bytes in leaf {leaf}, "
+                rf"elements {held.start} to {held.stop - 1},"
+            )
+            with pytest.raises(EncodingError, match=told):
                 open_trace(tmp_path / "trace", one.graph).check()
     path.write_bytes(data.tobytes())
     open_trace(tmp_path / "trace", one.graph).check()
 
 
-def test_a_changed_node_is_found_by_its_tensor(tmp_path: Path) -> None:
-    one = case(3)
+@pytest.mark.parametrize("one", [case(3), long_case()], ids=["short", "long"])
+def test_a_changed_node_is_found_by_its_tensor_and_place(one: Case, tmp_path: Path) -> None:
     found = stored(one, tmp_path / "trace")
     path = tmp_path / "trace" / NODES
     data = np.frombuffer(path.read_bytes(), np.uint8)
-    for index in range(len(one.graph.instructions)):
+    for index, instruction in enumerate(one.graph.instructions):
         start, stop = found.node_offsets[index : index + 2]
         for row in {start, stop - 1} if start < stop else set():
             path.write_bytes(flipped(data, 32 * row + 7).tobytes())
-            with pytest.raises(OpeningRejectedError, match=rf"nodes kept of instruction {index},"):
+            leaves = layout(instruction.type).leaves
+            first, top = row == start, layout(instruction.type).height
+            where = "leaf 0" if first or leaves == 1 else f"node 0 of level {top}"
+            told = rf"instruction {index}, .*: nodes.bin has another digest of {where} than"
+            with pytest.raises(EncodingError, match=told):
                 open_trace(tmp_path / "trace", one.graph).check()
 
 
+def test_an_index_that_lies_is_found_by_its_tensor(tmp_path: Path) -> None:
+    # Roots that fit together, and the trace root over them; but no bytes are of that root.
+    one = case(3)
+    made = stored(one, tmp_path / "trace")
+    kept = (tmp_path / "trace" / INDEX).read_bytes()
+    stored_ones = [i for i, ins in enumerate(one.graph.instructions) if not isinstance(ins, Const)]
+    for index in stored_ones:
+        roots = [*made.trace.roots]
+        roots[index] = Sha256(bytes(32))
+        lying = Trace(
+            model=made.trace.model, roots=tuple(roots), sections=sections(one.graph, roots)
+        )
+        (tmp_path / "trace" / INDEX).write_bytes(encode_index(one.graph, lying))
+        told = rf"instruction {index}, .*: neither bytes nor nodes have the root (00){{32}} that"
+        with pytest.raises(EncodingError, match=told):
+            open_trace(tmp_path / "trace", one.graph).check()
+    (tmp_path / "trace" / INDEX).write_bytes(kept)
+    open_trace(tmp_path / "trace", one.graph).check()
+
+
 def test_an_opening_reads_kept_nodes_and_hashes_nothing(tmp_path: Path) -> None:
-    one = next(
-        one
-        for one in (case(seed, steps=4, extents=LONG, most=1500) for seed in range(99))
-        if any(layout(i.type).height > 1 for i in one.graph.instructions)
-    )
+    one = long_case()
     found = stored(one, tmp_path / "trace")
     index = next(
         Index(i)

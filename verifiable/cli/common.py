@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from verifiable.crypto.signatures import SigningKey
     from verifiable.engines.protocol import Engine, Progress, RegionDone
     from verifiable.frontend.lower import Lowered
+    from verifiable.graph.ir import Graph
     from verifiable.proofs.divide import Cuts
     from verifiable.proofs.protocol import Limits, Observer, Policy, Tensors
 
@@ -128,6 +129,24 @@ def lowered(path: Path, sizes: Mapping[str, int]) -> "Lowered":
     from verifiable.frontend.lower import lower_model
 
     return lower_model(parse_model(read_bytes(path), folder=path.parent), sizes=sizes)
+
+
+def graph_facts(graph: "Graph") -> dict[str, Any]:
+    """What a person is told of a canonical graph, with the bytes that `run --trace` would keep."""
+    from verifiable.graph.json_form import describe
+    from verifiable.trace.store import estimate
+
+    return describe(graph) | {"trace_bytes": estimate(graph)}
+
+
+def expiry_of(args: argparse.Namespace) -> int:
+    """When a claim made now ends to hold, by ``--valid``."""
+    if args.valid < 1:
+        raise InputError(
+            f"--valid must be 1 or more, got {args.valid}",
+            hint="a claim that has expired already convinces nobody",
+        )
+    return int(time.time()) + int(args.valid)
 
 
 def engine_of(args: argparse.Namespace, console: Console) -> "Engine":

@@ -92,7 +92,6 @@ def _canonical(
 ) -> Exit:
     from verifiable.bundle import open_bundle, write_bundle
     from verifiable.canon import open_canon
-    from verifiable.graph.json_form import describe
 
     if isinstance(part, UnsupportedError):
         raise part
@@ -100,7 +99,7 @@ def _canonical(
     with write_bundle(args.out, lock, set()) as folder:
         lock["canon"] = part(folder)
     bundle = open_bundle(args.out, "verify")
-    facts = describe(open_canon(bundle).graph)
+    facts = common.graph_facts(open_canon(bundle).graph)
     head = {"bundle": str(args.out), "lock": "0x" + bundle.digest.hex()}
     console.result("bundle", head | facts | dict(more or {}))
     console.tell("the bundle has no circuits: `run`, not `prove`")

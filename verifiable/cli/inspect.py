@@ -15,7 +15,7 @@ from verifiable.errors import InputError, ModelError, VerifiableError
 if TYPE_CHECKING:
     from verifiable.proofs.locked import LockedCircuits
 
-_KINDS: Final = "bundle, claim, receipt, job, policy, dispute, ONNX model or SRS file"
+_KINDS: Final = "bundle, trace, claim, receipt, job, policy, dispute, ONNX model or SRS file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     """Find the kind that `file` is of, and print what it says."""
     path: Path = args.file
     if path.is_dir():
-        console.result("inspect", _bundle(path))
+        console.result("inspect", _folder(path))
         return Exit.DONE
     common.read_bytes(path)
     kinds: tuple[Callable[[Path], Mapping[str, Any]], ...]
@@ -55,16 +55,36 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     raise InputError(f"`{path}` is no {_KINDS}: {reasons[0]}")
 
 
+def _folder(path: Path) -> dict[str, Any]:
+    from verifiable.trace.store import is_trace
+
+    return _trace(path) if is_trace(path) else _bundle(path)
+
+
+def _trace(path: Path) -> dict[str, Any]:
+    from verifiable.trace.index import read_index
+    from verifiable.trace.store import size_of
+
+    index = read_index(path)
+    return {
+        "kind": "trace, unchecked",
+        "trace": "0x" + index.trace.hex(),
+        "semantics": index.semantics,
+        "model": "0x" + index.model.hex(),
+        "tensors": sum(root is not None for root in index.roots),
+        "bytes": size_of(path),
+    }
+
+
 def _bundle(path: Path) -> dict[str, Any]:
     from verifiable.bundle import open_bundle
     from verifiable.canon import open_canon
-    from verifiable.graph.json_form import describe
     from verifiable.proofs.locked import from_lock
 
     bundle = open_bundle(path, "verify")
     found: dict[str, Any] = {"kind": "bundle", "lock": "0x" + bundle.digest.hex()}
     if "canon" in bundle.lock:
-        found["canon"] = describe(open_canon(bundle).graph)
+        found["canon"] = common.graph_facts(open_canon(bundle).graph)
     if "zk" in bundle.lock:
         found |= _circuits(from_lock(bundle))
     return found
@@ -136,8 +156,6 @@ def _any_model(path: Path, *, dims: list[str]) -> dict[str, Any]:
 
 def _coverage(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
     """What the canonical machine makes of a model: its graph, or everything it refuses."""
-    from verifiable.graph.json_form import describe
-
     lowered = common.lowered(path, sizes)
     refused = Counter(refusal.op for refusal in lowered.refusals)
     report: dict[str, Any] = {
@@ -149,7 +167,7 @@ def _coverage(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
         f"{sum(lowered.operators.values())}",
     }
     if lowered.graph is not None:
-        return report | {"canon": describe(lowered.graph)}
+        return report | {"canon": common.graph_facts(lowered.graph)}
     return report | {
         "canon": None,
         "refused": [r.what + (f" (hint: {r.hint})" if r.hint else "") for r in lowered.refusals],

@@ -177,7 +177,9 @@ class Library:
     progress: "Progress"
     _models: dict["Sha256", Model] = field(default_factory=dict)
     _runs: dict[tuple["Sha256", "Sha256"], OwnRun] = field(default_factory=dict)
-    _roots: dict[tuple[Path, int, int, "Sha256"], "Sha256 | None"] = field(default_factory=dict)
+    _roots: dict[tuple[Path, int, int, "Sha256"], "Sha256 | TensorError"] = field(
+        default_factory=dict
+    )
 
     def model(self, root: "Sha256") -> Model:
         """The model of a root.
@@ -231,25 +233,33 @@ class Library:
 
     def _find_inputs(self, model: Model, root: "Sha256") -> "dict[str, Array]":
         for path in _files(self.inputs, root):
-            if self._root_of(path, model) == root:
+            found = self._root_of(path, model)
+            if found == root:
                 return _bound(path, model)
+            # A folder holds inputs of other models too, but this one was meant for the job.
+            if isinstance(found, TensorError) and (path == self.inputs or root.hex() in path.name):
+                raise NotHereError(
+                    f"`{path.name}` is no input of the job: {found}", hint=found.hint
+                ) from found
         raise NotHereError(
             f"no file in `{self.inputs}` has the input root 0x{root.hex()}",
             hint="the requester gives the input out; put its file there",
         )
 
-    def _root_of(self, path: Path, model: Model) -> "Sha256 | None":
+    def _root_of(self, path: Path, model: Model) -> "Sha256 | TensorError":
         from verifiable.trace.commit import input_root
 
         try:
             status = path.stat()
-            key = (path, status.st_mtime_ns, status.st_size, model.canon.model)
-            if key not in self._roots:
-                self._roots[key] = None
+        except OSError as e:
+            return TensorError(f"cannot read `{path}`: {e.strerror}")
+        key = (path, status.st_mtime_ns, status.st_size, model.canon.model)
+        if key not in self._roots:
+            try:
                 self._roots[key] = input_root(model.canon.graph, _bound(path, model))
-        except (OSError, TensorError):
-            # It is an input of another model, or none.
-            return None
+            except TensorError as e:
+                # It is an input of another model, or none.
+                self._roots[key] = e
         return self._roots[key]
 
 
@@ -264,8 +274,8 @@ def stored_for(path: Path, claim: "CanonClaim", graph: "Graph") -> "StoredTrace 
     except InputError:
         # Of another model.
         return None
-    whole, said = found.trace.sections, claim.subject
-    same = (found.trace.model, whole.input, whole.output) == (said.model, said.input, said.output)
+    said = claim.subject
+    same = found.trace.model == said.model and found.is_of(said.input, said.output)
     return found if same else None
 
 

@@ -1,9 +1,12 @@
 """Results on stdout, everything else on stderr.
 
 With ``--json`` the result is one tagged object, and progress and errors are JSON lines on stderr.
+JSON has no word for a float that is no number, and an output of a model may be one: everywhere it
+is written as the string "nan", "inf" or "-inf".
 """
 
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,7 +40,7 @@ class Console:
         if self.as_json:
             tagged = {"schema": f"verifiable/{schema}/1"} | dict(value)
             # Verbs that never end have several results, and whoever reads them waits for each.
-            print(json.dumps(tagged, sort_keys=True), flush=True)
+            print(json_text(tagged, sort_keys=True), flush=True)
             return
         if not lines:
             width = max(map(len, value))
@@ -54,7 +57,7 @@ class Console:
         """Report progress: a line that replaces itself on a terminal, a JSON line with --json."""
         if self.as_json:
             value = {"event": stage, "message": message, "seconds": round(seconds, 3)}
-            print(json.dumps(value), file=sys.stderr, flush=True)
+            print(json_text(value), file=sys.stderr, flush=True)
         elif self.verbose:
             print(f"{stage}: {message}", file=sys.stderr, flush=True)
         elif self.progress and not self.quiet and sys.stderr.isatty():
@@ -74,12 +77,31 @@ class Console:
         self.clear()
         if self.as_json:
             value = {"error": word, "status": status, "message": message, "hint": hint}
-            print(json.dumps(value), file=sys.stderr, flush=True)
+            print(json_text(value), file=sys.stderr, flush=True)
             return
         red, plain = ("\x1b[31m", "\x1b[0m") if _colours() else ("", "")
         print(f"{red}{word}{plain}: {message}", file=sys.stderr)
         if hint:
             print(f"hint: {hint}", file=sys.stderr)
+
+
+def json_text(value: Any, *, sort_keys: bool = False) -> str:
+    """Strict JSON (RFC 8259); the only place of the command line that writes any.
+
+    >>> json_text({"y": [0.5, float("nan"), float("-inf")]})
+    '{"y": [0.5, "nan", "-inf"]}'
+    """
+    return json.dumps(_strict(value), sort_keys=sort_keys, allow_nan=False)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    return value
 
 
 def _colours() -> bool:
@@ -88,7 +110,7 @@ def _colours() -> bool:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict | list):
-        return json.dumps(value)
+        return json_text(value)
     return str(value)
 
 

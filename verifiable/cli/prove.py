@@ -2,7 +2,6 @@
 
 import argparse
 import secrets
-import time
 from pathlib import Path
 
 from verifiable.cli import common
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
             nonce=Bytes32(nonce),
             chain_id=args.chain_id,
             verifier=parse_address(args.verifier),
-            expiry=int(time.time()) + args.valid,
+            expiry=common.expiry_of(args),
         ),
         key,
         limits=common.limits_of(args),

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
         ),
         chain_id=args.chain_id,
         verifier=parse_address(args.referee),
-        expiry=int(time.time()) + args.valid,
+        expiry=common.expiry_of(args),
         provider=parse_address(args.provider),
     )
     canon = open_canon(open_bundle(args.bundle, "verify"))
@@ -66,9 +66,9 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     runner = engine.prepare(canon.graph, canon.weights)
     progress = common.regions_of(console)
     started = time.perf_counter()
-    root = None
+    root, room = None, estimate(canon.graph)
     if args.trace is not None:
-        console.tell(f"the trace takes {estimate(canon.graph):,} bytes")
+        console.tell(f"the trace takes {room:,} bytes")
         stored, outputs = store_run(args.trace, canon.graph, runner, inputs, progress=progress)
         root = "0x" + stored.trace.root.hex()
     else:
@@ -89,6 +89,7 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
             "input": "0x" + claim.subject.input.hex(),
             "output": "0x" + claim.subject.output.hex(),
             "trace": root,
+            "trace_bytes": room,
             "engine": engine.name,
             "seconds": round(seconds, 4),
             "outputs": {

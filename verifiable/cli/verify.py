@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--outputs", type=Path, metavar="FILE", help="the answer you were given, as .npz"
     )
     bonded.add_argument(
-        "--trace", type=Path, metavar="DIR", help="the provider's trace: names what is wrong in it"
+        "--trace",
+        type=Path,
+        metavar="DIR",
+        help="the provider's trace of the claim, with --inputs; as of `replay`",
     )
     bonded.add_argument(
         "--rpc", metavar="URL", help="ask the referee whether the claim is open, final or refuted"

@@ -5,10 +5,13 @@ No pickles, no sizes taken on trust: what a header claims must be what the bytes
 
 import io
 import json
+import math
+import struct
 import tokenize
 import warnings
 import zipfile
 import zlib
+from decimal import Decimal
 from math import prod
 from typing import Any, Final, NoReturn
 
@@ -22,6 +25,9 @@ Array = NDArray[Any]
 MAX_BYTES: Final = 2**31
 """Of one array, and of all arrays of an archive once unpacked."""
 MAX_HEADER: Final = 4096
+MAX_DIGITS: Final = 4000
+"""Of an integer of JSON; Python reads no more than 4300 at once, and no dtype has 400."""
+_NOTHING: Final = 2.0**-200
 HEADER_ERRORS: Final = (
     ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError, EOFError,
 )  # fmt: skip
@@ -107,27 +113,32 @@ def parse_npz(data: bytes) -> dict[str, Array]:
 def parse_json(data: bytes) -> dict[str, Array] | list[Array]:
     """Parse ``{"name": nested list}``, or ezkl's ``{"input_data": [flat list, ...]}``.
 
+    Numbers of JSON have no dtype, so none is chosen here (``frontend.binding`` does): an integer
+    comes as a Python int, exactly; a decimal as a Python float, by `to_odd`; true and false as
+    bools.
+
     Returns
     -------
-    dict of str to float64 array, or list of them for ezkl's form, which has no names
+    dict of str to array of objects, or list of them for ezkl's form, which has no names
 
     Raises
     ------
     TensorError
-        If it is no JSON, a name occurs twice, or a list is ragged or holds other than finite
-        numbers.
+        If it is no JSON, a name occurs twice, or a list is ragged or holds other than numbers
+        and flags.
 
     Examples
     --------
     >>> parse_json(b'{"features": [[1, 2.5]]}')
-    {'features': array([[1. , 2.5]])}
+    {'features': array([[1, 2.5]], dtype=object)}
     """
     try:
         text = data.decode()
         check_nesting(text)
         document = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=float
-        )
+            text, object_pairs_hook=_unique, parse_constant=_no_constant,
+            parse_int=_integer, parse_float=to_odd,
+        )  # fmt: skip
     except (ValueError, RecursionError) as error:
         raise TensorError("not JSON: " + " ".join(str(error).split())[:200]) from error
     if not isinstance(document, dict) or not document:
@@ -135,6 +146,59 @@ def parse_json(data: bytes) -> dict[str, Array] | list[Array]:
     if set(document) == {"input_data"} and _is_list_of_lists(document["input_data"]):
         return [_numbers("input_data", item) for item in document["input_data"]]
     return {name: _numbers(name, value) for name, value in document.items()}
+
+
+def to_odd(number: str | int) -> float:
+    """The exact value if a double has it, else that neighbour whose last bit is 1.
+
+    A double has more than twice the bits of a float32, and its odd last bit says that something
+    was cut off. So rounding the result to float32, to nearest, gives what rounding `number` itself
+    would have given: two roundings to nearest would not.
+
+    Parameters
+    ----------
+    number : str or int
+        A decimal as JSON writes it, or an integer.
+
+    Returns
+    -------
+    float
+        Infinity if the number is beyond a double.
+
+    References
+    ----------
+    S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using
+    rounding to odd", IEEE Transactions on Computers 57(4), 2008, theorem 3.
+
+    Examples
+    --------
+    >>> halfway = "1.00000005960464477539062500000000001"  # and a little, between two float32
+    >>> np.float32(float(halfway)), np.float32(to_odd(halfway))
+    (np.float32(1.0), np.float32(1.0000001))
+    """
+    try:
+        near = float(number)
+    except OverflowError:  # an int; texts become infinity
+        return math.inf if isinstance(number, int) and number > 0 else -math.inf
+    # What is as small is 0 as a float32, and its text may have more exponent than a Decimal.
+    if (
+        abs(near) < _NOTHING
+        or math.isinf(near)
+        or struct.unpack("<Q", struct.pack("<d", near))[0] & 1
+    ):
+        return near
+    exact = Decimal(number)
+    if exact == near:
+        return near
+    return math.nextafter(near, math.inf if exact > near else -math.inf)
+
+
+def _integer(text: str) -> int | float:
+    if text == "-0":
+        return -0.0
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"an integer of {len(text)} digits is no element of a tensor")
+    return int(text)
 
 
 def _numbers(name: str, value: object) -> Array:
@@ -145,16 +209,15 @@ def _numbers(name: str, value: object) -> Array:
         level = level[0] if level else None
     if len(shape) > 32 or 0 in shape:
         raise TensorError(f"tensor `{name}`: shape {shape} is not one of a tensor")
-    flat = np.empty(prod(shape), np.float64)
+    flat = np.empty(prod(shape), object)
     _fill(name, value, shape, flat)
     return flat.reshape(shape)
 
 
-def _fill(name: str, value: object, shape: list[int], out: NDArray[np.float64]) -> None:
+def _fill(name: str, value: object, shape: list[int], out: Array) -> None:
     """Write `value` into `out`, holding each level to its length."""
     if not shape:
-        # bool is an int to Python; a flag among pixels is a mistake of the sender.
-        if not isinstance(value, float):
+        if not isinstance(value, int | float):
             raise TensorError(f"tensor `{name}`: {str(value)[:40]!r} is not a number")
         out[0] = value
         return

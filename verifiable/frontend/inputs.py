@@ -15,7 +15,10 @@ from verifiable.frontend.arrays import (
     parse_npy,
     parse_npz,
 )
-from verifiable.frontend.signature import Signature, TensorSpec
+from verifiable.frontend.binding import bind, bind_sets, place
+from verifiable.frontend.signature import Signature
+from verifiable.graph.ir import TensorType
+from verifiable.graph.vocabulary import DType
 
 Tensors = dict[str, NDArray[np.float32]]
 """Tensor name to values; every value finite, C order."""
@@ -39,7 +42,10 @@ def read_arrays(path: Path) -> dict[str, Array] | list[Array]:
             raise TensorError(f"`{path}` is larger than {MAX_BYTES} bytes")
         data = path.read_bytes()
     except OSError as error:
-        raise TensorError(f"cannot read `{path}`: {error.strerror}") from error
+        raise TensorError(
+            f"cannot read `{path}`: {error.strerror}",
+            hint="tensors are read from a file: .npz, .npy or JSON",
+        ) from error
     try:
         return parse_arrays(data)
     except TensorError as error:
@@ -66,66 +72,43 @@ def parse_arrays(data: bytes) -> dict[str, Array] | list[Array]:
 
 
 def bind_input(arrays: Mapping[str, Array] | Sequence[Array], signature: Signature) -> Tensors:
-    """Hold one set of arrays to the inputs of a model.
-
-    A flat array of the right size is given its shape only where it has no name (ezkl's form).
+    """Hold one set of arrays to the inputs of a model, as ``frontend.binding.bind`` does.
 
     Returns
     -------
     dict of str to float32 array
-        In the model's order, with the model's shapes. Wider floats are rounded to nearest.
+        In the model's order, with the model's shapes.
 
     Raises
     ------
     TensorError
-        If a tensor is missing, unknown, of the wrong shape, not finite, or an integer that
-        float32 cannot hold.
+        If a tensor is missing, unknown, of another shape or dtype, or not finite.
 
     Examples
     --------
+    >>> from verifiable.frontend.signature import TensorSpec
     >>> spec = TensorSpec(name="x", shape=(1, 2), dtype="float32")
     >>> model = Signature(inputs=(spec,), outputs=(), parameters=0, operators=())
-    >>> bind_input({"x": np.array([[1.0, 2.0]])}, model)
-    {'x': array([[1., 2.]], dtype=float32)}
+    >>> bind_input(parse_arrays(b'{"x": [[1, 2.5]]}'), model)
+    {'x': array([[1. , 2.5]], dtype=float32)}
     """
-    named = _by_name(arrays, signature)
-    bound: Tensors = {}
-    for spec in signature.inputs:
-        value = _float32(spec.name, named[spec.name])
-        if not isinstance(arrays, Mapping) and value.size == spec.size and value.ndim == 1:
-            value = value.reshape(spec.shape)
-        if value.shape != spec.shape:
-            raise TensorError(
-                f"input `{spec.name}` has shape {list(value.shape)}, wanted {list(spec.shape)}"
-            )
-        bound[spec.name] = value
-    return bound
+    return _finite(bind(arrays, _types(signature)))
 
 
 def bind_samples(arrays: Mapping[str, Array] | Sequence[Array], signature: Signature) -> Tensors:
-    """Hold a set of samples, such as calibration data, to the inputs of a model.
+    """Hold a set of samples to the inputs of a model, as ``frontend.binding.bind_sets`` does.
 
     Returns
     -------
     dict of str to float32 array
-        Of shape ``[samples, *shape]``, the same number of samples for each input. An input of
-        shape ``[1, ...]`` may come as ``[samples, ...]``; one sample alone may come without the
-        axis of samples.
+        Of shape ``[samples, *shape]``, the same number of samples for each input.
 
     Raises
     ------
     TensorError
-        As ``bind_input``; also if inputs differ in their number of samples, or have none.
+        As `bind_input`; also if inputs differ in their number of samples, or have none.
     """
-    named = _by_name(arrays, signature)
-    bound: Tensors = {}
-    for spec in signature.inputs:
-        value = _float32(spec.name, named[spec.name])
-        bound[spec.name] = _as_samples(spec, value, nameless=not isinstance(arrays, Mapping))
-    counts = {name: len(value) for name, value in bound.items()}
-    if len(set(counts.values())) > 1:
-        raise TensorError(f"inputs differ in their number of samples: {counts}")
-    return bound
+    return _finite(bind_sets(arrays, _types(signature)))
 
 
 def sample(samples: Tensors, index: int) -> Tensors:
@@ -188,57 +171,18 @@ def check_covers(calibration: Tensors, inputs: Tensors, *, margin: float = 0.0) 
             )
 
 
-def _by_name(
-    arrays: Mapping[str, Array] | Sequence[Array], signature: Signature
-) -> Mapping[str, Array]:
-    wanted = [spec.name for spec in signature.inputs]
-    if not isinstance(arrays, Mapping):
-        if len(arrays) != len(wanted):
+def _types(signature: Signature) -> dict[str, TensorType]:
+    # No model that is proven takes anything but floats (``frontend.admit``).
+    return {spec.name: TensorType(DType.F32, spec.shape) for spec in signature.inputs}
+
+
+def _finite(tensors: Tensors) -> Tensors:
+    for name, value in tensors.items():
+        finite = np.isfinite(value)
+        if not finite.all():
+            index = place(value, int(np.argmin(finite)))
             raise TensorError(
-                f"{len(arrays)} tensors without names for {len(wanted)} inputs",
-                hint=f"the inputs are {', '.join(map(str, signature.inputs))}",
+                f"input `{name}`{index} is {value[tuple(index)]}, wanted a finite number",
+                hint="a circuit has no infinity and no NaN",
             )
-        return dict(zip(wanted, arrays, strict=True))
-    missing = [spec for spec in signature.inputs if spec.name not in arrays]
-    unknown = sorted(set(arrays) - set(wanted))
-    if missing or unknown:
-        what = f"input {missing[0]} is missing" if missing else f"no input is called `{unknown[0]}`"
-        got = ", ".join(f"`{name}`" for name in sorted(arrays)) or "nothing"
-        raise TensorError(
-            f"{what}; got {got}",
-            hint=f"the inputs are {', '.join(map(str, signature.inputs))}",
-        )
-    return arrays
-
-
-def _float32(name: str, value: Array) -> NDArray[np.float32]:
-    if value.dtype.kind not in "fiu":
-        raise TensorError(f"input `{name}` is {value.dtype}, wanted float32")
-    # Beyond 2**24 neighbouring integers share a float32.
-    if value.dtype.kind in "iu" and value.size and (value.max() > 2**24 or value.min() < -(2**24)):
-        raise TensorError(f"input `{name}` has integers beyond 2**24, which float32 cannot hold")
-    with np.errstate(over="ignore", invalid="ignore"):
-        rounded = np.ascontiguousarray(value, np.float32).reshape(value.shape)
-    bad = ~np.isfinite(rounded)
-    if bad.any():
-        index = [int(axis) for axis in np.argwhere(bad)[0]]
-        raise TensorError(f"input `{name}`{index} is {value[tuple(index)]}, wanted a finite number")
-    return rounded
-
-
-def _as_samples(
-    spec: TensorSpec, value: NDArray[np.float32], *, nameless: bool
-) -> NDArray[np.float32]:
-    rest = spec.shape[1:] if spec.shape[0] == 1 else None
-    if value.shape == spec.shape:
-        value = value[np.newaxis]
-    elif value.ndim == len(spec.shape) and value.shape[1:] == rest:
-        value = value[:, np.newaxis]
-    elif nameless and value.ndim == 1 and value.size and value.size % spec.size == 0:
-        value = value.reshape(-1, *spec.shape)
-    if value.shape[1:] != spec.shape or not len(value):
-        raise TensorError(
-            f"samples of `{spec.name}` have shape {list(value.shape)}, "
-            f"wanted {['samples', *spec.shape]}".replace("'", "")
-        )
-    return value
+    return tensors

@@ -13,7 +13,7 @@ import numpy as np
 from verifiable.crypto.strict import read_count, read_list, read_object, read_text, to_hex
 from verifiable.errors import EncodingError
 from verifiable.graph.check import input_types, output_types
-from verifiable.graph.commitment import Section, model_root, trace_slots
+from verifiable.graph.commitment import model_root
 from verifiable.graph.ir import (
     Concat,
     Const,
@@ -30,6 +30,7 @@ from verifiable.graph.ir import (
     Region,
     View,
     operands,
+    places,
 )
 from verifiable.graph.vocabulary import CHUNK, SEMANTICS, DType
 
@@ -146,13 +147,10 @@ def describe(graph: Graph) -> dict[str, Any]:
     -------
     dict
         ``semantics``, ``model`` (the model root), ``inputs`` and ``outputs`` (name to type),
-        ``kinds`` (kind to number), ``multiply_adds`` of all Dots, ``weight_bytes`` and
-        ``trace_bytes``.
+        ``kinds`` (kind to number), ``multiply_adds`` of all Dots and ``weight_bytes``.
     """
     kinds = Counter(type(instruction).__name__ for instruction in graph.instructions)
-    sizes: Counter[bool] = Counter()
-    for slot, instruction in zip(trace_slots(graph), graph.instructions, strict=True):
-        sizes[slot.section is Section.MODEL] += instruction.type.nbytes
+    weights = sum(graph.instructions[index].type.nbytes for index in places(graph, Const))
     products = sum(
         instruction.type.size * graph.instructions[instruction.a].type.shape[-1]
         for instruction in graph.instructions
@@ -165,8 +163,7 @@ def describe(graph: Graph) -> dict[str, Any]:
         "outputs": {name: str(kind) for name, kind in output_types(graph).items()},
         "kinds": dict(sorted(kinds.items())),
         "multiply_adds": int(products),
-        "weight_bytes": int(sizes[True]),
-        "trace_bytes": int(sizes[False]),
+        "weight_bytes": int(weights),
     }
 
 

@@ -7,13 +7,14 @@ differs are alike, and it alone can be at fault.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from verifiable.crypto.merkle import Buffer, Hasher
 from verifiable.engines.native_hash import hasher_for
 from verifiable.engines.protocol import Progress, Runner
+from verifiable.errors import RejectedError
 from verifiable.graph.ir import Array, Const, Graph, Index, Literal, TensorType
 from verifiable.graph.json_form import instruction_text, literal_text
 from verifiable.graph.layout import big_endian, type_of
@@ -40,7 +41,7 @@ class Difference:
     computed: Literal | None = None
 
     def text(self, graph: Graph) -> str:
-        """One line for people."""
+        """One line for people, where one side is a claim and the other a run."""
         what = instruction_text(graph, self.instruction)
         if self.claimed is None or self.computed is None:
             return f"{what}: another root, but no bytes of that root to show an element of"
@@ -49,6 +50,21 @@ class Difference:
             f"{literal_text(self.claimed)} ({self.claimed.bits:#x}), "
             f"computed {literal_text(self.computed)} ({self.computed.bits:#x})"
         )
+
+    def to_json(self, sides: tuple[str, str] = ("claimed", "computed")) -> dict[str, Any]:
+        """Fields for a program: the instruction, the element, and both values.
+
+        Parameters
+        ----------
+        sides : pair of str
+            What the fields of the two values are called.
+        """
+        found: dict[str, Any] = {"instruction": int(self.instruction), "element": self.element}
+        found |= {"position": list(self.position)}
+        if self.claimed is not None and self.computed is not None:
+            values = (literal_text(self.claimed), literal_text(self.computed))
+            found |= dict(zip(sides, values, strict=True))
+        return found
 
 
 def first_element(claimed: Array, computed: Array) -> int | None:
@@ -143,20 +159,27 @@ def _tensor(run: StoredTrace | Trace, index: Index) -> Array | None:
     return run.mapped(index) if isinstance(run, StoredTrace) else None
 
 
+class _DifferenceError(RejectedError):
+    """Ends a run in `replay`: what comes after the first difference may follow from it."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(f"tensor {difference.instruction} is another one than is claimed")
+        self.difference = difference
+
+
 class _Replay:
-    """A `Watcher` that holds each tensor against a claimed run, until one differs."""
+    """A `Watcher` that holds each tensor against a claimed run, and ends it where one differs."""
 
     def __init__(self, graph: Graph, claimed: StoredTrace | Trace, hasher: Hasher) -> None:
         self._graph = graph
         self._claimed = claimed
         self._hasher = hasher
-        self.found: Difference | None = None
 
     def __call__(self, index: Index, tensor: Array, /) -> None:
-        if self.found is not None or isinstance(self._graph.instructions[index], Const):
+        if isinstance(self._graph.instructions[index], Const):
             return
         if tensor_root(tensor, hasher=self._hasher) != _trace(self._claimed).roots[index]:
-            self.found = _difference(index, _tensor(self._claimed, index), tensor)
+            raise _DifferenceError(_difference(index, _tensor(self._claimed, index), tensor))
 
 
 def replay(
@@ -170,7 +193,8 @@ def replay(
 ) -> Difference | None:
     """Run a graph again and find where a claimed run parts from it; None if it does not.
 
-    Needs no more memory than the run: each tensor is compared as it is computed.
+    Needs no more memory than the run: each tensor is compared as it is computed. The run ends with
+    the first one that differs.
 
     Parameters
     ----------
@@ -191,5 +215,8 @@ def replay(
         If the inputs are not what the graph asks for.
     """
     watcher = _Replay(graph, claimed, hasher or hasher_for(runner))
-    runner.run(inputs, watch=watcher, progress=progress)
-    return watcher.found
+    try:
+        runner.run(inputs, watch=watcher, progress=progress)
+    except _DifferenceError as found:
+        return found.difference
+    return None

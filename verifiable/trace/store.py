@@ -19,33 +19,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from verifiable.crypto.hashing import canonical_json, parse_canonical_json
 from verifiable.crypto.merkle import DIGEST, Digests, Hasher
-from verifiable.crypto.strict import (
-    read_constant,
-    read_list,
-    read_object,
-    read_sha256,
-    to_hex,
-)
-from verifiable.crypto.tree import Tree
+from verifiable.crypto.tree import Tree, over
 from verifiable.engines.native_hash import best_hasher
 from verifiable.engines.protocol import Progress, Runner
-from verifiable.errors import EncodingError, InputError, OpeningRejectedError, StorageError
-from verifiable.graph.commitment import model_root
 from verifiable.graph.ir import Array, Const, Graph, Index, TensorType
 from verifiable.graph.json_form import instruction_text
+from verifiable.graph.layout import layout
 from verifiable.graph.tensors import nodes_of, seal, tensor_tree, view_tree
-from verifiable.graph.vocabulary import SEMANTICS
 from verifiable.storage import new_folder, storage_errors
 from verifiable.trace.commit import Trace, commit, sections
+from verifiable.trace.index import INDEX, damaged, encode_index, read_trace, unreadable
 from verifiable.trace.opening import TraceOpening, open_trace_leaf, open_trace_row
 from verifiable.types import Sha256
 
-SCHEMA: Final = "verifiable/trace/2"
 TENSORS: Final = "tensors.bin"
 NODES: Final = "nodes.bin"
-INDEX: Final = "index.json"
 
 
 def _sizes(graph: Graph) -> list[int]:
@@ -56,25 +45,12 @@ def _nodes(graph: Graph) -> list[int]:
     return [0 if isinstance(ins, Const) else nodes_of(ins.type) for ins in graph.instructions]
 
 
-def _index(graph: Graph, trace: Trace) -> bytes:
-    pairs = zip(graph.instructions, trace.roots, strict=True)
-    stored = [None if isinstance(ins, Const) else to_hex(root) for ins, root in pairs]
-    value = {
-        "schema": SCHEMA,
-        "semantics": SEMANTICS,
-        "model": to_hex(trace.model),
-        "trace": to_hex(trace.root),
-        "roots": stored,
-    }
-    return canonical_json(value)
-
-
 def estimate(graph: Graph) -> int:
     """Bytes that a stored run of a graph takes, in all files."""
     blank = Sha256(bytes(32))
     roots = (blank,) * len(graph.instructions)
     trace = Trace(model=blank, roots=roots, sections=sections(graph, roots))
-    return sum(_sizes(graph)) + DIGEST * sum(_nodes(graph)) + len(_index(graph, trace))
+    return sum(_sizes(graph)) + DIGEST * sum(_nodes(graph)) + len(encode_index(graph, trace))
 
 
 def _native(kind: TensorType) -> "np.dtype[Any]":
@@ -85,6 +61,7 @@ def _native(kind: TensorType) -> "np.dtype[Any]":
 class StoredTrace:
     """A run on disk, mapped into memory; made by `open_trace`."""
 
+    path: Path
     graph: Graph
     trace: Trace
     data: Array
@@ -95,6 +72,11 @@ class StoredTrace:
     """All of ``nodes.bin``, uint8 ``[nodes, 32]``."""
     node_offsets: tuple[int, ...]
     """Row at which the nodes of each tensor begin, and where the last end."""
+
+    def is_of(self, inputs: bytes, outputs: bytes) -> bool:
+        """Whether it is of a run with these roots of inputs and outputs, which a claim names."""
+        whole = self.trace.sections
+        return (whole.input, whole.output) == (inputs, outputs)
 
     def mapped(self, index: Index) -> Array:
         """A tensor as it lies in the file, big-endian; nothing is read yet."""
@@ -129,24 +111,49 @@ class StoredTrace:
 
         Raises
         ------
-        OpeningRejectedError
-            If a tensor has another root, or its nodes are not its own; names the first.
+        EncodingError
+            If the folder is damaged; names the first tensor, and the leaf or node in it. What
+            was computed is not in question here.
         """
         hasher = hasher or best_hasher()
         for i, instruction in enumerate(self.graph.instructions):
             if isinstance(instruction, Const):
                 continue
-            what = instruction_text(self.graph, Index(i))
-            tree = tensor_tree(self.mapped(Index(i)), hasher=hasher)
-            found = seal(instruction.type, tree.top)
-            if found != self.trace.roots[i]:
-                raise OpeningRejectedError(
-                    f"the bytes of {what} have root {found.hex()}, "
-                    f"wanted {self.trace.roots[i].hex()}"
-                )
-            kept = self.tree(Index(i)).rows()
-            if not all(map(np.array_equal, tree.rows(), kept)):
-                raise OpeningRejectedError(f"the nodes kept of {what} are not those of its bytes")
+            tree, kept = tensor_tree(self.mapped(Index(i)), hasher=hasher), self.tree(Index(i))
+            right = seal(instruction.type, tree.top) == self.trace.roots[i]
+            if not right or not all(map(np.array_equal, tree.rows(), kept.rows())):
+                found = _damage(instruction.type, tree, kept, self.trace.roots[i])
+                raise damaged(self.path, f"{instruction_text(self.graph, Index(i))}: {found}")
+
+
+def _damage(kind: TensorType, tree: Tree, kept: Tree, root: Sha256) -> str:
+    """What of a tensor is not as its root says: a node, the bytes of a leaf, or all of it.
+
+    Parameters
+    ----------
+    kind : TensorType
+    tree, kept : Tree
+        Over the stored bytes, and as it was stored.
+    root : Sha256
+        Of the tensor, as the index says.
+    """
+    if seal(kind, tree.top) == root:
+        row = _first_other(np.concatenate([*tree.rows()]), np.concatenate([*kept.rows()]))
+        level, node = tree.place_of_row(row)
+        where = f"node {node} of level {level}" if level else f"leaf {tree.leaf_number(node)}"
+        return f"{NODES} has another digest of {where} than its bytes"
+    if seal(kind, over(kept.lower[0]).top) == root:
+        leaf = _first_other(tree.lower[0].reshape(-1, DIGEST), kept.lower[0].reshape(-1, DIGEST))
+        held = layout(kind).elements(leaf)
+        return (
+            f"{TENSORS} has other bytes in leaf {leaf}, elements {held.start} to {held.stop - 1}, "
+            f"than {NODES} says"
+        )
+    return f"neither bytes nor nodes have the root {root.hex()} that {INDEX} says"
+
+
+def _first_other(one: Digests, other: Digests) -> int:
+    return int(np.argmax((one != other).any(axis=1)))
 
 
 def store_run(
@@ -196,7 +203,7 @@ def store_run(
                 graph, runner, inputs, hasher=hasher, sink=tensors.write, nodes=nodes.write,
                 progress=progress,
             )  # fmt: skip
-        (folder / INDEX).write_bytes(_index(graph, trace))
+        (folder / INDEX).write_bytes(encode_index(graph, trace))
     return open_trace(path, graph), outputs
 
 
@@ -220,52 +227,45 @@ def open_trace(path: Path, graph: Graph) -> StoredTrace:
     """
     offsets = tuple(accumulate(_sizes(graph), initial=0))
     node_offsets = tuple(accumulate(_nodes(graph), initial=0))
+    trace = read_trace(path, graph)
     try:
-        trace = _parse_index((path / INDEX).read_bytes(), graph)
-        data = _mapped(path / TENSORS, offsets[-1])
-        nodes = _mapped(path / NODES, node_offsets[-1] * DIGEST).reshape(-1, DIGEST)
+        data = _mapped(path, TENSORS, offsets[-1])
+        nodes = _mapped(path, NODES, node_offsets[-1] * DIGEST).reshape(-1, DIGEST)
     except OSError as e:
-        raise StorageError(f"cannot read the trace `{path}`: {e.strerror or e}") from e
+        raise unreadable(path, e) from e
     return StoredTrace(
-        graph=graph, trace=trace, data=data, offsets=offsets,
+        path=path, graph=graph, trace=trace, data=data, offsets=offsets,
         nodes=nodes, node_offsets=node_offsets,
     )  # fmt: skip
 
 
-def _mapped(path: Path, wanted: int) -> Array:
-    size = path.stat().st_size
+def is_trace(path: Path) -> bool:
+    """Whether a folder looks like a stored run."""
+    return any((path / name).is_file() for name in (INDEX, TENSORS, NODES))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a stored run, in all files.
+
+    Raises
+    ------
+    StorageError
+        If one of them is not there.
+    """
+    try:
+        return sum((path / name).stat().st_size for name in (TENSORS, NODES, INDEX))
+    except OSError as e:
+        raise unreadable(path, e) from e
+
+
+def _mapped(path: Path, name: str, wanted: int) -> Array:
+    size = (path / name).stat().st_size
     if size != wanted:
-        raise EncodingError(f"`{path}` has {size} bytes, wanted {wanted}")
-    return np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+        raise damaged(path, f"`{name}` has {size} bytes, wanted {wanted}")
+    return np.memmap(path / name, np.uint8, "r") if size else np.zeros(0, np.uint8)
 
 
-def _parse_index(data: bytes, graph: Graph) -> Trace:
-    fields = read_object(
-        parse_canonical_json(data, what=INDEX), INDEX,
-        ("schema", "semantics", "model", "trace", "roots"),
-    )  # fmt: skip
-    read_constant(fields["schema"], "schema", SCHEMA)
-    read_constant(fields["semantics"], "semantics", SEMANTICS)
-    model = read_sha256(fields["model"], "model")
-    wanted = model_root(graph)
-    if model != wanted:
-        raise InputError(f"the trace is of the model {model.hex()}, not of {wanted.hex()}")
-    stored = read_list(fields["roots"], "roots")
-    if len(stored) != len(graph.instructions):
-        raise EncodingError(f"{len(stored)} roots, wanted {len(graph.instructions)}")
-    roots = []
-    for i, (value, instruction) in enumerate(zip(stored, graph.instructions, strict=True)):
-        if isinstance(instruction, Const):
-            if value is not None:
-                raise EncodingError(f"roots[{i}] is given, but the tensor is a Const")
-            roots.append(instruction.root)
-        else:
-            roots.append(read_sha256(value, f"roots[{i}]"))
-    trace = Trace(model=model, roots=tuple(roots), sections=sections(graph, roots))
-    root = read_sha256(fields["trace"], "trace")
-    if trace.root != root:
-        raise EncodingError(f"the roots make the trace {trace.root.hex()}, not {root.hex()}")
-    return trace
-
-
-__all__ = ["SCHEMA", "StoredTrace", "estimate", "open_trace", "store_run"]
+__all__ = [
+    "INDEX", "NODES", "TENSORS", "StoredTrace", "estimate", "is_trace", "open_trace", "size_of",
+    "store_run",
+]  # fmt: skip
