@@ -241,6 +241,16 @@ def test_what_only_moves_elements_moves_bytes(
     assert np.array_equal(same, onnxruntime(again, {"x": x.value}, optimise=False))
 
 
+@pytest.mark.parametrize("op", ["Flatten", "MaxPool"])
+def test_a_scale_for_each_channel_does_not_outlive_its_axis(op: str) -> None:
+    x = integers(14, np.uint8, 2, 3, 4, axis=1)
+    w = Written()
+    real = w.dequantised(w.input("x", x.value), x)
+    made = w.model(w.add(op, real, **({"kernel_shape": [2]} if op == "MaxPool" else {})))
+    _, got = run(made, {"x": x.value})
+    assert got.tobytes() == onnxruntime(made, {"x": x.value}, optimise=False).tobytes()
+
+
 def test_quantising_by_another_scale_is_no_move() -> None:
     x = integers(4, np.int8, 2, 3)
     for scale, zero in ((x.scale * np.float32(2), x.zero), (x.scale, x.zero + np.int8(1))):
@@ -326,6 +336,40 @@ def test_a_sum_that_might_leave_i32_stays_float() -> None:
         kinds, got = run(stays_float(x, y), {"x": x.value})
         assert set(kinds) == {kind}
         np.testing.assert_allclose(got, [[255.0 * 255.0 * length]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("length", "kind"), [(33_025, DType.I32), (33_026, DType.F32)])
+def test_a_convolution_that_might_leave_i32_stays_float(length: int, kind: DType) -> None:
+    x = Integers(
+        value=np.full((1, length, 1), 255, np.uint8), scale=f32(1), zero=np.array(0, np.uint8)
+    )
+    w = Written()
+    several = w.dequantised(w.input("x", x.value), x), w.dequantised(w.constant(x.value), x)
+    kinds, got = run(w.model(w.add("Conv", *several)), {"x": x.value})
+    assert set(kinds) == {kind}
+    np.testing.assert_allclose(got, [[[255.0 * 255.0 * length]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("op", ["Gemm", "Conv"])
+def test_a_bias_that_might_lead_out_of_i32_is_added_in_float(op: str) -> None:
+    x = Integers(
+        value=np.full((1, 4), 127, np.int8), scale=f32(0.5), zero=np.array(0, np.int8), axis=0
+    )
+    bias = Integers(
+        value=np.array([2**31 - 1], np.int32), scale=f32(0.25), zero=np.array(0, np.int32), axis=0
+    )
+    shape = (1, 4) if op == "Gemm" else (1, 4, 1)
+    value = x.value.reshape(shape)
+    w = Written()
+    several = [
+        w.dequantised(w.input("x", value), x),
+        w.dequantised(w.constant(value), x),
+        w.dequantised(w.constant(bias.value), bias),
+    ]
+    made = w.model(w.add(op, *several, **({"transB": 1} if op == "Gemm" else {})))
+    kinds, got = run(made, {"x": value})
+    assert kinds == [DType.I32]
+    np.testing.assert_allclose(got.reshape(-1), [(2.0**31 + 4 * 127**2) / 4], rtol=1e-6)
 
 
 def test_a_scale_that_depends_on_the_input_stays_float() -> None:
