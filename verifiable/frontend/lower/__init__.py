@@ -6,9 +6,9 @@ from verifiable.frontend.lower.lowering import Lowered, lower, lower_model
 from verifiable.frontend.lower.refusal import Refusal
 
 FAMILIES = (
-    "activations", "attention", "conv", "cut", "einsum", "elementwise", "index", "loss", "matmul",
-    "norm", "order", "pool", "quantised", "recurrent", "reduction", "resize", "scatter", "shape",
-    "signal", "softmax", "state", "text", "vision",
+    "activations", "attention", "contrib", "conv", "cut", "einsum", "elementwise", "index", "loss",
+    "matmul", "norm", "order", "pool", "quantised", "recurrent", "reduction", "resize", "scatter",
+    "shape", "signal", "softmax", "state", "text", "vision",
 )  # fmt: skip
 """Modules that register lowerings when they are imported."""
 

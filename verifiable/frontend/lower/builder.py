@@ -6,7 +6,7 @@ of a view is one view where one can say it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Final
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from verifiable.engines.native_hash import best_hasher
 from verifiable.frontend.lower.expression import Expression, Function, literal, trace
+from verifiable.frontend.lower.values import Value
 from verifiable.frontend.lower.views import compose, row_major
 from verifiable.graph.check import broadcast_shape, check
 from verifiable.graph.ir import (
@@ -45,24 +46,6 @@ DTYPES: Final = {np.dtype(d.numpy): d for d in DType}
 _UNROOTED: Final = Sha256(bytes(32))
 _FOLD_ALWAYS: Final = 1 << 16
 """Bytes up to which a constant result is computed, even if its operands are smaller."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A tensor of the graph that is being written."""
-
-    index: Index
-    type: TensorType
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Extents."""
-        return self.type.shape
-
-    @property
-    def dtype(self) -> DType:
-        """Element type."""
-        return self.type.dtype
 
 
 class Builder:
@@ -386,3 +369,6 @@ def _compact(program: Program, several: Sequence[Index]) -> tuple[Program, tuple
         for step in program.steps
     )
     return replace(program, steps=steps), tuple(kept)
+
+
+__all__ = ["DTYPES", "Builder", "Value"]

@@ -1,82 +1,21 @@
 """Convolutions: patches as rows, then Dot with the kernels as rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
+from verifiable.frontend.lower import scaled
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.node import Node, lowers
 from verifiable.frontend.lower.views import row_major
 from verifiable.frontend.lower.windows import (
+    Convolution,
     Windows,
+    convolution_of,
     fitted,
-    grouped_view,
-    padded,
+    patches,
     spatial,
-    windows_of,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Convolution:
-    """Shapes of a convolution."""
-
-    images: int
-    groups: int
-    inner: int
-    """Channels of one group that go in."""
-    outer: int
-    """Channels of one group that come out."""
-    windows: Windows
-
-
-def convolution_of(node: Node, x: Value, weight: Value) -> Convolution:
-    """Shapes of Conv and its kin, held against one another.
-
-    Raises
-    ------
-    UnsupportedError
-        If they do not match.
-    """
-    rank = len(x.shape) - 2
-    if rank < 1 or len(weight.shape) != rank + 2:
-        raise node.refuse(f"of {x.type} and weights {weight.type}")
-    if rank > 3:
-        raise node.refuse(f"over {rank} spatial axes, the most is 3")
-    groups = int(node.attribute("group", 1))
-    outer, inner = weight.shape[:2]
-    if groups < 1 or outer % groups or inner * groups != x.shape[1]:
-        raise node.refuse(f"weights {weight.type} do not fit {x.type} in {groups} groups")
-    kernel = tuple(int(k) for k in node.attribute("kernel_shape", weight.shape[2:]))
-    if kernel != weight.shape[2:]:
-        raise node.refuse(f"kernel_shape {list(kernel)} is not that of weights {weight.type}")
-    return Convolution(
-        images=x.shape[0],
-        groups=groups,
-        inner=inner,
-        outer=outer // groups,
-        windows=windows_of(node, x.shape[2:], kernel),
-    )
-
-
-def patches(b: Builder, x: Value, shape: Convolution, fill: float = 0) -> Value:
-    """Rows ``[N * G, P, C / G * k]``: for each window its elements, in the order of (c, k)."""
-    windows = shape.windows
-    wide = padded(b, x, windows, fill)
-    strides = row_major(wide.shape)[1:]
-    rank = len(windows.kernel)
-    steps = [s * t for s, t in zip(windows.strides, strides[1:], strict=True)]
-    taps = [d * t for d, t in zip(windows.dilations, strides[1:], strict=True)]
-    assert rank == len(strides) - 1
-    return grouped_view(
-        b,
-        wide,
-        [
-            [(shape.images * shape.groups, shape.inner * strides[0])],
-            list(zip(windows.counts, steps, strict=True)),
-            [(shape.inner, strides[0]), *zip(windows.kernel, taps, strict=True)],
-        ],
-    )
+from verifiable.graph.vocabulary import DType
 
 
 def convolved(b: Builder, rows: Value, weight: Value, shape: Convolution) -> Value:
@@ -86,13 +25,18 @@ def convolved(b: Builder, rows: Value, weight: Value, shape: Convolution) -> Val
     return b.reshape(made, [shape.images, shape.groups * shape.outer, *shape.windows.counts])
 
 
+def _bias(node: Node, i: int, channels: int) -> Value | None:
+    bias = node.optional(i)
+    if bias is not None and (bias.shape != (channels,) or bias.dtype is not DType.F32):
+        raise node.refuse(f"bias is {bias.type}, wanted {channels} of {DType.F32.word}")
+    return bias
+
+
 def with_bias(b: Builder, node: Node, x: Value, i: int) -> Value:
     """Add input `i`, one number for each channel, if it was given."""
-    if not node.has(i):
+    bias = _bias(node, i, x.shape[1])
+    if bias is None:
         return x
-    bias = node.input(i)
-    if bias.shape != (x.shape[1],) or bias.dtype is not x.dtype:
-        raise node.refuse(f"bias is {bias.type}, wanted {x.shape[1]} of {x.dtype.word}")
     column = b.reshape(bias, [*bias.shape, *[1] * (len(x.shape) - 2)])
     return b.map(lambda v, c: v + c, x, column)
 
@@ -102,6 +46,9 @@ def conv(b: Builder, node: Node) -> Value:
     """Over 1, 2 or 3 spatial axes."""
     x, weight = node.float_input(0), node.float_input(1)
     shape = convolution_of(node, x, weight)
+    small = scaled.convolution(b, x, weight, shape, _bias(node, 2, weight.shape[0]))
+    if small is not None:
+        return small
     return with_bias(b, node, convolved(b, patches(b, x, shape), weight, shape), 2)
 
 

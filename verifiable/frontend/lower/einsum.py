@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from math import prod
 
 from verifiable.frontend.lower.builder import Builder, Value
-from verifiable.frontend.lower.matmul import MAX_PRODUCTS, batched_rows
+from verifiable.frontend.lower.matmul import MAX_PRODUCTS
 from verifiable.frontend.lower.node import Node, lowers
-from verifiable.frontend.lower.rows import fold_axes
+from verifiable.frontend.lower.rows import batched_rows, fold_axes
 from verifiable.frontend.lower.views import row_major
 from verifiable.graph.vocabulary import ARITHMETIC, DType, Fold
 

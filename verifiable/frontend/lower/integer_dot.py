@@ -12,9 +12,8 @@ from typing import Final
 import numpy as np
 
 from verifiable.frontend.lower.builder import Builder, Value
-from verifiable.frontend.lower.conv import Convolution, patches
-from verifiable.frontend.lower.matmul import batched_rows
-from verifiable.frontend.lower.rows import cut
+from verifiable.frontend.lower.rows import batched_rows, cut
+from verifiable.frontend.lower.windows import Convolution, patches
 from verifiable.graph.vocabulary import DType, Fold
 
 MAX_ROW: Final = 2**16
@@ -41,7 +40,10 @@ def signed(b: Builder, x: Value, zero: Value) -> tuple[Value, Value]:
 
 
 def row_sums(b: Builder, x: Value) -> Value:
-    """Sum of each row in i32."""
+    """Sum of each row in i32; of constants now, however many they are."""
+    known = b.known(x)
+    if known is not None:
+        return b.constant(np.asarray(known.sum(axis=-1, dtype=np.int32)))
     return b.reduce(b.cast(x, DType.I32), Fold.SUM)
 
 
@@ -60,7 +62,22 @@ def _pieces(b: Builder, product: Product, x: Value, y: Value) -> Value:
     return total
 
 
-def multiplied(b: Builder, x: Value, y: Value, zero_x: Value, zero_y: Value) -> Value:
+def _shifted(b: Builder, total: Value, zero: Value, sums: Value, bias: Value | None) -> Value:
+    """``total - zero * sums + bias``; where all but the first are constant, they are one tensor."""
+    if is_zero(b, zero):
+        return total if bias is None else b.map(lambda v, c: v + c, total, bias)
+    if b.known(zero) is None or b.known(sums) is None:
+        total = b.map(lambda v, p, s: v - p * s, total, zero, sums)
+        return total if bias is None else b.map(lambda v, c: v + c, total, bias)
+    offset = b.map(lambda p, s: -(p * s), zero, sums)
+    if bias is not None:
+        offset = b.map(lambda p, c: p + c, offset, bias)
+    return b.map(lambda v, p: v + p, total, offset)
+
+
+def multiplied(
+    b: Builder, x: Value, y: Value, zero_x: Value, zero_y: Value, bias: Value | None = None
+) -> Value:
     """``[..., M, K]`` and ``[..., N, K]`` to ``[..., M, N]``.
 
     Parameters
@@ -70,6 +87,8 @@ def multiplied(b: Builder, x: Value, y: Value, zero_x: Value, zero_y: Value) -> 
         i8 or u8.
     zero_x, zero_y : Value
         i32, to be broadcast against ``[..., M, 1]`` and ``[..., 1, N]``.
+    bias : Value, optional
+        i32, added; to be broadcast against the result.
     """
     y, zero_y = signed(b, y, zero_y)
     length = x.shape[-1]
@@ -80,15 +99,18 @@ def multiplied(b: Builder, x: Value, y: Value, zero_x: Value, zero_y: Value) -> 
         if not is_zero(b, zero_x):
             column = b.map(lambda s, p: s - p * length, column, zero_x)
         total = b.map(lambda v, s, q: v - q * s, total, column, zero_y)
-    if is_zero(b, zero_x):
-        return total
     sums = row_sums(b, y)
     line = b.reshape(sums, [*sums.shape[:-1], 1, sums.shape[-1]])
-    return b.map(lambda v, p, s: v - p * s, total, zero_x, line)
+    return _shifted(b, total, zero_x, line, bias)
 
 
 def convolved_integers(
-    b: Builder, x: Value, weight: Value, shape: Convolution, zeros: tuple[Value, Value]
+    b: Builder,
+    x: Value,
+    weight: Value,
+    shape: Convolution,
+    zeros: tuple[Value, Value],
+    bias: Value | None = None,
 ) -> Value:
     """Convolution ``[N, O, ...]`` in i32; padding counts as the zero point of `x`.
 
@@ -100,6 +122,8 @@ def convolved_integers(
     shape : Convolution
     zeros : pair of Value
         i32: ``[1]`` of `x`, ``[1]`` or ``[O]`` of `weight`.
+    bias : Value, optional
+        i32 ``[O]``, added.
     """
     x, zero_x = signed(b, x, zeros[0])
     groups, outer = shape.groups, shape.outer
@@ -126,6 +150,11 @@ def convolved_integers(
         entries = row_sums(b, rows)
         line = b.reshape(entries, [shape.images, groups, 1, rows.shape[1]])
         total = b.map(lambda v, q, s: v - q * s, total, zero_w, line)
-    if not is_zero(b, zero_x):
-        total = b.map(lambda v, p, s: v - p * s, total, zero_x, sums)
-    return b.reshape(total, [shape.images, groups * outer, *shape.windows.counts])
+    # Channels in one axis before the rest, so that one Map does it with what comes after.
+    places = shape.windows.counts
+    ones_each = [1] * len(places)
+    total = b.reshape(total, [shape.images, groups * outer, *places])
+    sums = b.reshape(sums, [groups * outer, *(places if sums.shape[2] > 1 else ones_each)])
+    if bias is not None:
+        bias = b.reshape(bias, [groups * outer, *ones_each])
+    return _shifted(b, total, b.reshape(zero_x, []), sums, bias)

@@ -18,6 +18,7 @@ from verifiable.frontend.facts import dtype_name
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.node import ELEMENTS, LOWERINGS, NEVER, node_of
 from verifiable.frontend.lower.refusal import Refusal, too_dear_operators
+from verifiable.frontend.lower.scaled import on_integers
 from verifiable.graph.ir import Array, Graph, Index, TensorType
 from verifiable.graph.passes import with_fused_maps
 
@@ -263,7 +264,7 @@ def _lower_node(walk: _Walk, proto: onnx.NodeProto, label: str) -> Sequence[Valu
     if lowering is None:
         return _expanded(walk, proto, label, domain, inputs)
     try:
-        results = lowering(walk.builder, node)
+        results = on_integers(walk.builder, node, lowering)
     except GraphError as error:
         raise UnsupportedError(f"{label}: {error}") from error
     except _MALFORMED as error:

@@ -4,54 +4,18 @@ from itertools import combinations
 from math import prod
 from typing import Final
 
+from verifiable.frontend.lower import scaled
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.node import Node, lowers
-from verifiable.frontend.lower.rows import cut
+from verifiable.frontend.lower.rows import batched_rows, cut, last_swapped
 from verifiable.graph.check import broadcast_shape
-from verifiable.graph.vocabulary import ARITHMETIC, DType, Fold
+from verifiable.graph.ir import TensorType
+from verifiable.graph.vocabulary import ARITHMETIC, DType
 
 MAX_PRODUCTS: Final = 2**26
 """Elements of the tensor of all products that a MatMul of integers becomes."""
 MAX_DET: Final = 6
 """Rows of a matrix whose determinant is expanded; its minors double with each."""
-
-
-def batched_rows(b: Builder, x: Value, y: Value) -> Value:
-    """``[..., M, K]`` and ``[..., N, K]`` to ``[..., M, N]``, leading axes broadcast.
-
-    Parameters
-    ----------
-    b : Builder
-    x, y : Value
-        f32, or i8 or u8 with i8, or both of one other integer type, of rank 2 at least.
-    """
-    lead = broadcast_shape([x.shape[:-2], y.shape[:-2]])
-    assert lead is not None
-    shape = [*lead, x.shape[-2], y.shape[-2]]
-    if x.dtype is not DType.F32 and x.dtype is y.dtype and x.dtype in ARITHMETIC:
-        return b.reshape(_integer_rows(b, x, y), shape)
-    if prod(y.shape[:-2]) == 1:
-        # One matrix for the whole batch: the batch is more rows.
-        left = b.reshape(x, [1, prod(x.shape[:-1]), x.shape[-1]])
-        return b.reshape(b.dot(left, b.reshape(y, [1, *y.shape[-2:]])), shape)
-    return b.reshape(b.dot(_cyclic(b, x, lead), _cyclic(b, y, lead)), shape)
-
-
-def _integer_rows(b: Builder, x: Value, y: Value) -> Value:
-    """All products, then their sums: integers wrap, which Dot must not."""
-    left = b.reshape(x, [*x.shape[:-1], 1, x.shape[-1]])
-    right = b.reshape(y, [*y.shape[:-2], 1, *y.shape[-2:]])
-    return b.reduce(b.map(lambda p, q: p * q, left, right), Fold.SUM)
-
-
-def _cyclic(b: Builder, x: Value, lead: tuple[int, ...]) -> Value:
-    """Rank 3, such that Dot's batch index modulo its extent is the one broadcasting means."""
-    own = (1,) * (len(lead) - len(x.shape) + 2) + x.shape[:-2]
-    first = next((i for i, e in enumerate(own) if e != 1), len(own))
-    if own[first:] != lead[first:]:
-        x = b.expand(x, [*lead, *x.shape[-2:]])
-        return b.reshape(x, [prod(lead), *x.shape[-2:]])
-    return b.reshape(x, [prod(own), *x.shape[-2:]])
 
 
 def matmul(b: Builder, x: Value, y: Value) -> Value:
@@ -62,14 +26,8 @@ def matmul(b: Builder, x: Value, y: Value) -> Value:
     if len(x.shape) == 1:
         made = matmul(b, b.reshape(x, [1, *x.shape]), y)
         return b.reshape(made, [*made.shape[:-2], *made.shape[-1:]])
-    return batched_rows(b, x, last_swapped(b, y))
-
-
-def last_swapped(b: Builder, x: Value) -> Value:
-    """Last two axes swapped."""
-    order = list(range(len(x.shape)))
-    order[-2:] = order[:-3:-1]
-    return b.transpose(x, order)
+    columns = last_swapped(b, y)
+    return scaled.product(b, x, columns) or batched_rows(b, x, columns)
 
 
 def matmul_problem(x: Value, y: Value) -> str | None:
@@ -107,14 +65,19 @@ def gemm(b: Builder, node: Node) -> Value:
     alpha, beta = node.attribute("alpha", 1.0), node.attribute("beta", 1.0)
     if x.dtype is not DType.F32 and not (alpha == int(alpha) and beta == int(beta)):
         raise node.refuse(f"scales integers by {alpha} and {beta}", hint="use whole numbers")
-    made = batched_rows(b, x, y)
+    shape = (x.shape[0], y.shape[0])
+    bias = node.input(2) if node.has(2) and beta != 0 else None
+    if bias is not None and broadcast_shape([shape, bias.shape]) != shape:
+        raise node.refuse(f"adds {bias.type} to {TensorType(x.dtype, shape)}")
+    joined = alpha == 1 and beta == 1
+    made = scaled.product(b, x, y, bias if joined else None)
+    if made is not None and joined:
+        return made
+    made = made or batched_rows(b, x, y)
     if alpha != 1:
         made = b.map(lambda v: v * alpha, made)
-    if not node.has(2) or beta == 0:
+    if bias is None:
         return made
-    bias = node.input(2)
-    if broadcast_shape([made.shape, bias.shape]) != made.shape:
-        raise node.refuse(f"adds {bias.type} to {made.type}")
     return b.map(lambda v, c: v + (c if beta == 1 else c * beta), made, bias)
 
 

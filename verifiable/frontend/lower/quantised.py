@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from math import prod
 
 from verifiable.frontend.lower.builder import Builder, Value
-from verifiable.frontend.lower.conv import convolution_of
 from verifiable.frontend.lower.expression import Expression
 from verifiable.frontend.lower.integer_dot import convolved_integers, is_zero, multiplied
-from verifiable.frontend.lower.matmul import last_swapped
 from verifiable.frontend.lower.node import ELEMENTS, Node, axis_of, lowers
+from verifiable.frontend.lower.rows import last_swapped
+from verifiable.frontend.lower.scaled import alike, dequantised
+from verifiable.frontend.lower.windows import convolution_of
 from verifiable.graph.check import broadcast_shape
 from verifiable.graph.vocabulary import DType, Fold
 
@@ -37,6 +38,9 @@ def quantize_linear(b: Builder, node: Node) -> Value:
     zero = b.scalar(0, dtype)
     if node.has(2):
         zero = _spread(b, node, node.input(2), x)
+    held = x.scaled
+    if held is not None and held.value.dtype is dtype and alike(b, held, scale, zero):
+        return held.value
     return b.map(lambda v, s, z: quantised(v.to(DType.F32), s, z, dtype), x, scale, zero)
 
 
@@ -49,13 +53,11 @@ def dequantize_linear(b: Builder, node: Node) -> Value:
     _float_only(node, "output_dtype")
     scale = _spread(b, node, node.float_input(1), x)
     if not node.has(2) or is_zero(b, node.input(2)):
-        return b.map(lambda v, s: v.to(DType.F32) * s, x, scale)
+        return dequantised(b, x, scale, None)
     zero = _spread(b, node, node.input(2), x)
     if zero.dtype is not x.dtype:
         raise node.refuse(f"zero point is {zero.type} of {x.type}")
-    return b.map(
-        lambda v, s, z: (v.to(DType.I32) - z.to(DType.I32)).to(DType.F32) * s, x, scale, zero
-    )
+    return dequantised(b, x, scale, zero)
 
 
 def _float_only(node: Node, name: str) -> None:
@@ -197,26 +199,29 @@ def conv_integer(b: Builder, node: Node) -> Value:
 @lowers("QLinearConv")
 def qlinear_conv(b: Builder, node: Node) -> Value:
     """An integer convolution with bias, scaled, rounded and saturated."""
-    total = _convolved(b, node, (0, 2), (3, 5))
+    total = _convolved(b, node, (0, 2), (3, 5), node.optional(8))
     channel = [total.shape[1], *[1] * (len(total.shape) - 2)]
-    if node.has(8):
-        bias = node.input(8)
-        if bias.dtype is not DType.I32 or bias.shape != (total.shape[1],):
-            raise node.refuse(f"bias is {bias.type}, wanted int32 of {total.shape[1]}")
-        total = b.map(lambda v, c: v + c, total, b.reshape(bias, channel))
     scale = node.float_input(4)
     scale = b.reshape(scale, [] if scale.type.size == 1 else channel)
     factor = b.map(lambda p, q, s: p * q / s, scale, _single(b, node, 1), _single(b, node, 6))
     return _requantised(b, node, total, factor, 7)
 
 
-def _convolved(b: Builder, node: Node, left: tuple[int, int], right: tuple[int, int]) -> Value:
+def _convolved(
+    b: Builder,
+    node: Node,
+    left: tuple[int, int],
+    right: tuple[int, int],
+    bias: Value | None = None,
+) -> Value:
     x, weight = _byte(node, left[0]), _byte(node, right[0])
     shape = convolution_of(node, x, weight)
+    if bias is not None and (bias.dtype is not DType.I32 or bias.shape != weight.shape[:1]):
+        raise node.refuse(f"bias is {bias.type}, wanted int32 of {weight.shape[0]}")
     zeros = []
     for place, several in ((left[1], 1), (right[1], weight.shape[0])):
         zero = node.optional(place) or b.scalar(0, DType.I32)
         if zero.type.size not in (1, several):
             raise node.refuse(f"input {place} is {zero.type}, wanted one or {several} elements")
         zeros.append(b.cast(b.reshape(zero, [prod(zero.shape)]), DType.I32))
-    return convolved_integers(b, x, weight, shape, (zeros[0], zeros[1]))
+    return convolved_integers(b, x, weight, shape, (zeros[0], zeros[1]), bias)

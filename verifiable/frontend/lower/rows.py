@@ -1,10 +1,12 @@
 """Rows: what Reduce and Dot fold must lie along the last axis, contiguous."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 from verifiable.frontend.lower.builder import Builder, Value
-from verifiable.graph.vocabulary import Fold
+from verifiable.graph.check import broadcast_shape
+from verifiable.graph.vocabulary import ARITHMETIC, DType, Fold
 
 
 def to_rows(b: Builder, x: Value, axes: Sequence[int]) -> Value:
@@ -73,3 +75,53 @@ def cut(b: Builder, x: Value, axis: int, start: int, extent: int) -> Value:
     extents = list(x.shape)
     extents[axis] = extent
     return b.slice(x, starts, extents, [1] * len(x.shape))
+
+
+def last_swapped(b: Builder, x: Value) -> Value:
+    """Last two axes swapped."""
+    order = list(range(len(x.shape)))
+    order[-2:] = order[:-3:-1]
+    made, held = b.transpose(x, order), x.scaled
+    if held is None:
+        return made
+    scale, zero = held.scale.swapaxes(-1, -2), held.zero.swapaxes(-1, -2)
+    value = b.transpose(held.value, order)
+    return replace(made, scaled=replace(held, value=value, scale=scale, zero=zero))
+
+
+def batched_rows(b: Builder, x: Value, y: Value) -> Value:
+    """``[..., M, K]`` and ``[..., N, K]`` to ``[..., M, N]``, leading axes broadcast.
+
+    Parameters
+    ----------
+    b : Builder
+    x, y : Value
+        f32, or i8 or u8 with i8, or both of one other integer type, of rank 2 at least.
+    """
+    lead = broadcast_shape([x.shape[:-2], y.shape[:-2]])
+    assert lead is not None
+    shape = [*lead, x.shape[-2], y.shape[-2]]
+    if x.dtype is not DType.F32 and x.dtype is y.dtype and x.dtype in ARITHMETIC:
+        return b.reshape(_integer_rows(b, x, y), shape)
+    if prod(y.shape[:-2]) == 1:
+        # One matrix for the whole batch: the batch is more rows.
+        left = b.reshape(x, [1, prod(x.shape[:-1]), x.shape[-1]])
+        return b.reshape(b.dot(left, b.reshape(y, [1, *y.shape[-2:]])), shape)
+    return b.reshape(b.dot(_cyclic(b, x, lead), _cyclic(b, y, lead)), shape)
+
+
+def _integer_rows(b: Builder, x: Value, y: Value) -> Value:
+    """All products, then their sums: integers wrap, which Dot must not."""
+    left = b.reshape(x, [*x.shape[:-1], 1, x.shape[-1]])
+    right = b.reshape(y, [*y.shape[:-2], 1, *y.shape[-2:]])
+    return b.reduce(b.map(lambda p, q: p * q, left, right), Fold.SUM)
+
+
+def _cyclic(b: Builder, x: Value, lead: tuple[int, ...]) -> Value:
+    """Rank 3, such that Dot's batch index modulo its extent is the one broadcasting means."""
+    own = (1,) * (len(lead) - len(x.shape) + 2) + x.shape[:-2]
+    first = next((i for i, e in enumerate(own) if e != 1), len(own))
+    if own[first:] != lead[first:]:
+        x = b.expand(x, [*lead, *x.shape[-2:]])
+        return b.reshape(x, [prod(lead), *x.shape[-2:]])
+    return b.reshape(x, [prod(own), *x.shape[-2:]])

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from verifiable.frontend.lower.builder import Builder, Value
-from verifiable.frontend.lower.conv import convolution_of, convolved, with_bias
+from verifiable.frontend.lower.conv import convolved, with_bias
 from verifiable.frontend.lower.expression import Expression
 from verifiable.frontend.lower.node import Node, lowers
 from verifiable.frontend.lower.rows import cut
@@ -20,7 +20,7 @@ from verifiable.frontend.lower.sampling import (
     linear,
     weighted_sum,
 )
-from verifiable.frontend.lower.windows import Windows
+from verifiable.frontend.lower.windows import Windows, convolution_of
 from verifiable.graph.ir import Array
 from verifiable.graph.vocabulary import DType, Fold
 

@@ -151,3 +151,65 @@ def _merged(group: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     if all(outer[1] == inner[0] * inner[1] for outer, inner in pairwise(several)):
         return [(prod(e for e, _ in several), several[-1][1])]
     return list(group)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution:
+    """Shapes of a convolution."""
+
+    images: int
+    groups: int
+    inner: int
+    """Channels of one group that go in."""
+    outer: int
+    """Channels of one group that come out."""
+    windows: Windows
+
+
+def convolution_of(node: Node, x: Value, weight: Value) -> Convolution:
+    """Shapes of Conv and its kin, held against one another.
+
+    Raises
+    ------
+    UnsupportedError
+        If they do not match.
+    """
+    rank = len(x.shape) - 2
+    if rank < 1 or len(weight.shape) != rank + 2:
+        raise node.refuse(f"of {x.type} and weights {weight.type}")
+    if rank > 3:
+        raise node.refuse(f"over {rank} spatial axes, the most is 3")
+    groups = int(node.attribute("group", 1))
+    outer, inner = weight.shape[:2]
+    if groups < 1 or outer % groups or inner * groups != x.shape[1]:
+        raise node.refuse(f"weights {weight.type} do not fit {x.type} in {groups} groups")
+    kernel = tuple(int(k) for k in node.attribute("kernel_shape", weight.shape[2:]))
+    if kernel != weight.shape[2:]:
+        raise node.refuse(f"kernel_shape {list(kernel)} is not that of weights {weight.type}")
+    return Convolution(
+        images=x.shape[0],
+        groups=groups,
+        inner=inner,
+        outer=outer // groups,
+        windows=windows_of(node, x.shape[2:], kernel),
+    )
+
+
+def patches(b: Builder, x: Value, shape: Convolution, fill: float = 0) -> Value:
+    """Rows ``[N * G, P, C / G * k]``: for each window its elements, in the order of (c, k)."""
+    windows = shape.windows
+    wide = padded(b, x, windows, fill)
+    strides = row_major(wide.shape)[1:]
+    rank = len(windows.kernel)
+    steps = [s * t for s, t in zip(windows.strides, strides[1:], strict=True)]
+    taps = [d * t for d, t in zip(windows.dilations, strides[1:], strict=True)]
+    assert rank == len(strides) - 1
+    return grouped_view(
+        b,
+        wide,
+        [
+            [(shape.images * shape.groups, shape.inner * strides[0])],
+            list(zip(windows.counts, steps, strict=True)),
+            [(shape.inner, strides[0]), *zip(windows.kernel, taps, strict=True)],
+        ],
+    )
