@@ -5,6 +5,7 @@ import json
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -28,9 +29,13 @@ def safely(case: Case) -> Outcome:
         return Outcome(case=case, status="crashed", detail=traceback.format_exc(limit=-4))
 
 
-def reason(found: Outcome) -> str:
-    """Why a case is refused, the same wherever the operator stands."""
-    return found.detail.replace(" (node 1 of 1)", "")
+def by_reason(found: Iterable[Outcome]) -> dict[str, Counter[str]]:
+    """How often each operator is refused, by what is said about it; the most frequent first."""
+    groups: dict[str, Counter[str]] = {}
+    for one in found:
+        where, _, why = one.reason.partition(": ")
+        groups.setdefault(why, Counter())[where.split()[0]] += 1
+    return dict(sorted(groups.items(), key=lambda group: -group[1].total()))
 
 
 def main() -> int:
@@ -55,11 +60,14 @@ def main() -> int:
         total = counts.total()
         rest = {k: v for k, v in counts.items() if k != "passed"}
         print(f"{op:28} {counts['passed']:3} of {total:3} {rest or ''}")
+    for why, operators in by_reason(o for o in found if o.status == "refused").items():
+        named = ", ".join(f"{count} {op}" for op, count in operators.most_common())
+        print(f"refused {operators.total():3}: {why} ({named})")
     statuses = Counter(one.status for one in found)
     print(f"{dict(statuses)} of {len(found)}; {len(LOWERINGS)} operator types")
     bad = statuses["wrong"] + statuses["crashed"]
     if args.write and not bad and not args.op and not args.name:
-        reasons = {one.case.name: reason(one) for one in found if one.status == "refused"}
+        reasons = {one.case.name: one.reason for one in found if one.status == "refused"}
         LIST.write_text(json.dumps(reasons, indent=1, sort_keys=True) + "\n")
     elif args.write:
         print("not written: it takes all cases, and none of them wrong")

@@ -76,6 +76,18 @@ def mixed_values(rng: np.random.Generator, kind: TensorType) -> Array:
     return np.where(odd, odd_values(rng, kind), plain_values(rng, kind))
 
 
+def rare_values(rng: np.random.Generator, kind: TensorType) -> Array:
+    """Plain elements, and one at the edges among hundreds: most sums stay finite."""
+    odd = rng.random(kind.shape) < 0.003
+    return np.where(odd, odd_values(rng, kind), plain_values(rng, kind))
+
+
+def spread_floats(rng: np.random.Generator, kind: TensorType) -> Array:
+    """Floats from zero and subnormals up to thousands: a few layers of products stay finite."""
+    plain = np.asarray(rng.standard_normal(kind.shape), np.float32)
+    return np.ldexp(plain, rng.integers(-152, 13, kind.shape)).astype(np.float32)
+
+
 STYLES: Final[tuple[Callable[[np.random.Generator, TensorType], Array], ...]] = (
     any_bits, odd_values, plain_values, mixed_values,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from costly import costly
 from graph_zoo import LONG, Case, case, cases
 from hypothesis import given
 from hypothesis import strategies as st
+from tensor_zoo import any_bits, odd_values, plain_values, rare_values, spread_floats
 
 from verifiable.engines.cpu import Cpu
 from verifiable.engines.cpu_library import load, supported
@@ -17,7 +18,7 @@ from verifiable.engines.gpu import Gpu
 from verifiable.engines.protocol import Engine
 from verifiable.engines.reference import Reference
 from verifiable.graph.check import check
-from verifiable.graph.ir import Array, Const, Index
+from verifiable.graph.ir import Array, Const, Index, TensorType
 from verifiable.graph.tensors import tensor_root
 from verifiable.graph.vocabulary import DType
 
@@ -35,6 +36,16 @@ CPUS: Final[dict[str, Cpu]] = {
         for products in load(build).products
     },
 }
+
+
+Draw = Callable[[np.random.Generator, TensorType], Array]
+VALUES: Final[tuple[Draw, ...]] = (plain_values, rare_values, spread_floats, odd_values, any_bits)
+"""How floats are drawn: as in models, then with ever more infinities, NaNs and subnormals."""
+
+
+def style(values: Draw, seed: int) -> blocks.Style:
+    rng = np.random.default_rng(seed)
+    return lambda shape: values(rng, TensorType(DType.F32, shape))
 
 
 def bits(tensor: Array) -> tuple[str, tuple[int, ...], bytes]:
@@ -80,26 +91,29 @@ def test_of_any_larger_graph(one: Case) -> None:
     assert_same(one, dict(CPUS))
 
 
+@pytest.mark.parametrize("values", VALUES, ids=lambda values: values.__name__)
 @pytest.mark.parametrize("build", blocks.ALL, ids=lambda build: build.__name__)
-def test_of_what_models_are_made_of(build: Callable[[blocks.Blocks], Index]) -> None:
-    one = blocks.case_of(build, seed=7)
+def test_of_what_models_are_made_of(build: Callable[[blocks.Blocks], Index], values: Draw) -> None:
+    one = blocks.case_of(build, seed=7, style=style(values, 7))
     check(one.graph)
     assert_same(one, dict(CPUS))
 
 
 @given(
     st.integers(1, 40), st.integers(1, 70), st.integers(0, 300), st.integers(1, 3),
-    st.sampled_from((1, 2, 32, 256, 1024)), st.booleans(), st.booleans(), st.integers(0, 2**32),
+    st.sampled_from((1, 2, 32, 256, 1024)), st.booleans(), st.booleans(),
+    st.tuples(st.sampled_from(VALUES), st.integers(0, 2**32)),
 )  # fmt: skip
 def test_of_any_dot(
-    m: int, n: int, k: int, batches: int, chunk: int, a_given: bool, b_given: bool, seed: int
-) -> None:
+    m: int, n: int, k: int, batches: int, chunk: int, a_given: bool, b_given: bool,
+    drawn: tuple[Draw, int],
+) -> None:  # fmt: skip
     def build(b: blocks.Blocks) -> Index:
         left = b.weight(1, m, k) if a_given else b.input(batches, m, k)
         right = b.weight(1, n, k) if b_given else b.input(batches, n, k)
         return b.dot(left, right, chunk=chunk)
 
-    one = blocks.case_of(build, seed=seed)
+    one = blocks.case_of(build, seed=0, style=style(*drawn))
     assert_same(one, dict(CPUS))
 
 

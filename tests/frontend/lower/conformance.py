@@ -97,6 +97,11 @@ class Outcome:
     status: str
     detail: str = ""
 
+    @property
+    def reason(self) -> str:
+        """Why a case is refused, the same wherever the operator stands."""
+        return self.detail.replace(" (node 1 of 1)", "")
+
 
 def _eligible(case: Any) -> bool:
     for info in (*case.model.graph.input, *case.model.graph.output):

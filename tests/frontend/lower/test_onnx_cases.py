@@ -35,6 +35,12 @@ def test_each_case_passes_or_is_listed() -> None:
 
 
 @pinned
+def test_each_listed_reason_is_what_the_refusal_says() -> None:
+    refused = {o.case.name: o.reason for o in found() if o.status == "refused"}
+    assert refused == listed(), "write them anew: scripts/onnx_cases.py --write"
+
+
+@pinned
 def test_a_wrong_number_is_never_listed() -> None:
     assert {o.case.name: o.detail for o in found() if o.status == "wrong"} == {}
     assert all(known.strip() for known in listed().values())
