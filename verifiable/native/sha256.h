@@ -7,8 +7,10 @@ namespace verifiable {
 
 constexpr std::int64_t DIGEST = 32;
 
-// How many messages are best hashed at a time.
-constexpr int ABREAST = 3;
+// How many messages may be hashed at a time.
+constexpr int ABREAST = 16;
+// From how many on it pays to hash each in a lane of a vector.
+constexpr int FEWEST_LANES = 10;
 
 // Whether the processor has the instructions that `hash_messages` needs.
 bool has_sha();
@@ -17,5 +19,9 @@ bool has_sha();
 // elements of `width` (1, 4 or 8) bytes in the order of this machine, which are turned over.
 void hash_messages(std::uint8_t tag, int count, const std::uint8_t* const* from, std::int64_t size,
                    int width, std::uint8_t* const* to);
+
+// The same by one vector; false if this build has none as wide as that, and nothing is done.
+bool hash_in_lanes(std::uint8_t tag, int count, const std::uint8_t* const* from,
+                   std::int64_t size, int width, std::uint8_t* const* to);
 
 }  // namespace verifiable
