@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from verifiable.engines.cpu import Cpu
 from verifiable.engines.cpu_library import load, supported
 from verifiable.engines.gpu import Gpu
+from verifiable.engines.ort_engine import Ort
 from verifiable.engines.protocol import Engine
 from verifiable.engines.reference import Reference
 from verifiable.graph.check import check
@@ -35,6 +36,9 @@ CPUS: Final[dict[str, Cpu]] = {
         for products in load(build).products
     },
 }
+
+ORT: Final = Ort(Cpu(threads=1))
+ENGINES: Final[dict[str, Engine]] = {**CPUS, "ort": ORT}
 
 
 def bits(tensor: Array) -> tuple[str, tuple[int, ...], bytes]:
@@ -66,25 +70,25 @@ def test_the_builds_for_this_processor_were_made() -> None:
 
 @given(cases())
 def test_of_any_small_graph(one: Case) -> None:
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @costly(cases(steps=5, extents=LONG, most=4000))
 def test_of_any_graph_with_long_rows(one: Case) -> None:
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @pytest.mark.slow
 @given(cases(steps=25))
 def test_of_any_larger_graph(one: Case) -> None:
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @pytest.mark.parametrize("build", blocks.ALL, ids=lambda build: build.__name__)
 def test_of_what_models_are_made_of(build: Callable[[blocks.Blocks], Index]) -> None:
     one = blocks.case_of(build, seed=7)
     check(one.graph)
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @given(
@@ -100,7 +104,7 @@ def test_of_any_dot(
         return b.dot(left, right, chunk=chunk)
 
     one = blocks.case_of(build, seed=seed)
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @given(
@@ -116,7 +120,7 @@ def test_of_any_dot_of_integers(
         right = b.weight(1, n, k, dtype=kind) if b_given else b.input(batches, n, k, dtype=kind)
         return b.dot(left, right)
 
-    assert_same(blocks.case_of(build, seed=seed), dict(CPUS))
+    assert_same(blocks.case_of(build, seed=seed), ENGINES)
 
 
 @pytest.mark.parametrize("ends", [(-128, -128), (-128, 127), (127, -128), (127, 127)])
@@ -134,9 +138,9 @@ def test_of_dots_of_the_largest_integers(dtype: DType, ends: tuple[int, int]) ->
         return b.dot(left, right)
 
     one = blocks.case_of(build, seed=1)
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
     given = int(one.inputs["x0"].flat[0])
-    for engine in CPUS.values():
+    for engine in ENGINES.values():
         got = engine.prepare(one.graph, one.weights).run(one.inputs)
         assert all((y == given * weight * 260).all() for y in got.values())
 
@@ -161,13 +165,23 @@ def test_a_flushing_library_changes_nothing() -> None:
     one = case(3, steps=8)
     wanted = Reference().prepare(one.graph, one.weights).run(one.inputs)
     tiny = np.float32(1e-40)
+    small = np.float32(2**-70)
+    product = blocks.case_of(
+        lambda b: b.dot(b.input(1, 3, 1), b.weight(1, 7, 1)), seed=1,
+        style=lambda shape: np.full(shape, small),
+    )  # fmt: skip
+    before = ORT.prepare(product.graph, product.weights)
+    assert before.products, "onnxruntime computes it where nothing is flushed"
     torch.set_flush_denormal(True)
     try:
+        during = ORT.prepare(product.graph, product.weights)
+        sums = [runner.run(product.inputs)["y"] for runner in (before, during)]
         graph = blocks.case_of(blocks.scaled, seed=1, style=lambda shape: np.full(shape, tiny))
         got = [Cpu(threads=n).prepare(graph.graph, graph.weights).run(graph.inputs) for n in (1, 2)]
         runs = Cpu(threads=2).prepare(one.graph, one.weights).run(one.inputs)
     finally:
         torch.set_flush_denormal(False)
+    assert all((y == np.float32(2**-140)).all() and y.all() for y in sums)
     half = np.float32(tiny * np.float32(0.5))
     assert half > 0
     assert all((y == half).all() for outputs in got for y in outputs.values())
