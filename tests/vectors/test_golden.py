@@ -7,13 +7,10 @@ from typing import Final
 
 import pytest
 from checkout import ROOT
+from named_engines import GPU
 
-from verifiable.engines.cpu import Cpu
 from verifiable.engines.cpu_library import supported
-from verifiable.engines.gpu import Gpu
-from verifiable.engines.ort_engine import Ort
 from verifiable.engines.protocol import Engine
-from verifiable.engines.reference import Reference
 from verifiable.graph.encoding import encode
 from verifiable.graph.ir import Map, Reduce
 from verifiable.graph.vocabulary import SEMANTICS, DType, Fold, Scalar
@@ -27,12 +24,7 @@ PINNED: Final = {"canon/1": "cefb9116d8107784b429eb7b74f1cc2789c05c180440a914a57
 """Digest of the corpus of each semantics id. Entries are added, never changed."""
 
 PATHS: Final = sorted(FOLDER.glob("*.json"))
-ENGINES: Final = (
-    "reference",
-    *(f"cpu-{build}" for build in supported()),
-    "ort",
-    pytest.param("gpu", marks=pytest.mark.gpu),
-)
+ENGINES: Final = ("reference", *(f"cpu-{build}" for build in supported()), "ort", GPU)
 
 
 def problem(folder: Path, semantics: str) -> str | None:
@@ -47,21 +39,6 @@ def problem(folder: Path, semantics: str) -> str | None:
         f"pinned to {PINNED[semantics]}. A change of any result takes a new semantics id "
         "(verifiable/graph/vocabulary.py); then run scripts/make_vectors.py and pin its digest."
     )
-
-
-@pytest.fixture
-def engine(request: pytest.FixtureRequest) -> Engine:
-    kind, _, build = str(request.param).partition("-")
-    match kind:
-        case "cpu":
-            return Cpu(threads=2, build=build)
-        case "ort":
-            return Ort(Cpu(threads=1))
-        case "gpu":
-            gpu: Gpu = request.getfixturevalue("gpu")
-            return gpu
-        case _:
-            return Reference()
 
 
 def test_the_corpus_is_the_one_of_this_semantics_id() -> None:
