@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evm_worlds import Kind, World
 
     from verifiable.engines.gpu import Gpu
+    from verifiable.engines.protocol import Engine
 
 settings.register_profile(
     "dev", max_examples=50, deadline=None, print_blob=True,
@@ -104,3 +105,14 @@ def gpu() -> "Gpu":
         return Gpu()
     except MissingDependencyError as error:
         pytest.skip(f"no CUDA device: {error}")
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> "Engine":
+    """The engine that a test's parameter names; see ``named_engines``."""
+    from named_engines import named
+
+    if request.param == "gpu":
+        found: Gpu = request.getfixturevalue("gpu")
+        return found
+    return named(request.param)

@@ -6,6 +6,7 @@ warp at one instruction. Only what our kernels' PTX holds is interpreted: anythi
 approximate instruction above all, is an error.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +43,13 @@ class Budget:
 
 
 def launch(
-    module: Module, name: str, memory: Memory, grid: int, block: tuple[int, int], args: list[Any]
-) -> None:
+    module: Module, name: str, memory: Memory, grid: int, block: tuple[int, int], args: list[Any],
+    *, only: Iterable[int] | None = None,
+) -> None:  # fmt: skip
     """Run kernel `name` of `module` on `grid` blocks of ``block[0] x block[1]`` threads.
 
-    `args` are NumPy scalars of the widths that the kernel declares; addresses are uint64.
+    `args` are NumPy scalars of the widths that the kernel declares; addresses are uint64. Of a
+    large grid some blocks may be run alone.
     """
     kernel = module.kernels[name]
     assert len(args) == len(kernel.params), f"{name}: {len(args)} of {len(kernel.params)} arguments"
@@ -61,8 +64,8 @@ def launch(
     assert kernel.bound is None or threads <= kernel.bound, f"{name}: {threads} threads"
     step = max(1, LANES_AT_ONCE // threads)
     with np.errstate(all="ignore"):
-        for first in range(0, grid, step):
-            count = min(step, grid - first)
+        every = ((first, min(step, grid - first)) for first in range(0, grid, step))
+        for first, count in every if only is None else ((one, 1) for one in only):
             _Run(kernel, memory, params, constants, first, count, grid, block).run()
 
 

@@ -21,6 +21,8 @@ class Memory:
         self.mine = np.zeros(GAP, np.bool_)
         self._fill = 0xA5
         """Content of fresh memory, so that reading it before writing is seen in the result."""
+        self.stored: list[Lanes] | None = None
+        """Addresses that kernels store to, less `BASE`, once somebody asks."""
 
     def allocate(self, size: int) -> int:
         """Address of a fresh buffer of `size` bytes."""
@@ -62,6 +64,8 @@ class Memory:
         width = value.dtype.itemsize
         places = self._places(address, width)
         _no_clash(places, value)
+        if self.stored is not None:
+            self.stored.append(places * width)
         self.bytes.view(f"u{width}")[places] = value
 
     def legal(self, address: Lanes, width: int) -> None:

@@ -74,8 +74,10 @@ class Blocks:
         return self.add(Input(type=TensorType(dtype, shape)))
 
     def weight(self, *shape: int, dtype: DType = F32) -> Index:
-        array = self.elements(shape, dtype)
-        index = self.add(Const(type=TensorType(dtype, shape), root=tensor_root(array)))
+        return self.constant(self.elements(shape, dtype), dtype)
+
+    def constant(self, array: Array, dtype: DType = F32) -> Index:
+        index = self.add(Const(type=TensorType(dtype, array.shape), root=tensor_root(array)))
         self.weights[index] = array
         return index
 

@@ -109,5 +109,9 @@ def test_what_no_kernel_can_count_is_refused() -> None:
         plan_instruction(fold, [long])
     with pytest.raises(HostError, match="2147483647 elements"):
         dot(9, 9, 2**31 - 1)
+    # Rows and columns too: the next multiple of a tile's side has to fit 32 bits.
+    for m, n in ((2**31 - 1, 9), (9, 2**31 - 1)):
+        with pytest.raises(HostError, match="2147483647 elements"):
+            dot(m, n, 1)
     with pytest.raises(HostError, match="blocks"):
         Launch(source="", kernel="k", grid=2**31, block=(1, 1), arguments=(Result(), i64(0)))

@@ -15,6 +15,7 @@ from tensor_zoo import any_bits, odd_values, plain_values, rare_values, spread_f
 from verifiable.engines.cpu import Cpu
 from verifiable.engines.cpu_library import load, supported
 from verifiable.engines.gpu import Gpu
+from verifiable.engines.ort_engine import Ort
 from verifiable.engines.protocol import Engine
 from verifiable.engines.reference import Reference
 from verifiable.graph.check import check
@@ -36,6 +37,9 @@ CPUS: Final[dict[str, Cpu]] = {
         for products in load(build).products
     },
 }
+
+ORT: Final = Ort(Cpu(threads=1))
+ENGINES: Final[dict[str, Engine]] = {**CPUS, "ort": ORT}
 
 
 Draw = Callable[[np.random.Generator, TensorType], Array]
@@ -77,18 +81,18 @@ def test_the_builds_for_this_processor_were_made() -> None:
 
 @given(cases())
 def test_of_any_small_graph(one: Case) -> None:
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @costly(cases(steps=5, extents=LONG, most=4000))
 def test_of_any_graph_with_long_rows(one: Case) -> None:
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @pytest.mark.slow
 @given(cases(steps=25))
 def test_of_any_larger_graph(one: Case) -> None:
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda values: values.__name__)
@@ -96,7 +100,7 @@ def test_of_any_larger_graph(one: Case) -> None:
 def test_of_what_models_are_made_of(build: Callable[[blocks.Blocks], Index], values: Draw) -> None:
     one = blocks.case_of(build, seed=7, style=style(values, 7))
     check(one.graph)
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @given(
@@ -114,7 +118,7 @@ def test_of_any_dot(
         return b.dot(left, right, chunk=chunk)
 
     one = blocks.case_of(build, seed=0, style=style(*drawn))
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
 
 
 @given(
@@ -130,7 +134,7 @@ def test_of_any_dot_of_integers(
         right = b.weight(1, n, k, dtype=kind) if b_given else b.input(batches, n, k, dtype=kind)
         return b.dot(left, right)
 
-    assert_same(blocks.case_of(build, seed=seed), dict(CPUS))
+    assert_same(blocks.case_of(build, seed=seed), ENGINES)
 
 
 @pytest.mark.parametrize("ends", [(-128, -128), (-128, 127), (127, -128), (127, 127)])
@@ -148,9 +152,9 @@ def test_of_dots_of_the_largest_integers(dtype: DType, ends: tuple[int, int]) ->
         return b.dot(left, right)
 
     one = blocks.case_of(build, seed=1)
-    assert_same(one, dict(CPUS))
+    assert_same(one, ENGINES)
     given = int(one.inputs["x0"].flat[0])
-    for engine in CPUS.values():
+    for engine in ENGINES.values():
         got = engine.prepare(one.graph, one.weights).run(one.inputs)
         assert all((y == given * weight * 260).all() for y in got.values())
 
@@ -175,13 +179,23 @@ def test_a_flushing_library_changes_nothing() -> None:
     one = case(3, steps=8)
     wanted = Reference().prepare(one.graph, one.weights).run(one.inputs)
     tiny = np.float32(1e-40)
+    small = np.float32(2**-70)
+    product = blocks.case_of(
+        lambda b: b.dot(b.input(1, 3, 1), b.weight(1, 7, 1)), seed=1,
+        style=lambda shape: np.full(shape, small),
+    )  # fmt: skip
+    before = ORT.prepare(product.graph, product.weights)
+    assert before.products, "onnxruntime computes it where nothing is flushed"
     torch.set_flush_denormal(True)
     try:
+        during = ORT.prepare(product.graph, product.weights)
+        sums = [runner.run(product.inputs)["y"] for runner in (before, during)]
         graph = blocks.case_of(blocks.scaled, seed=1, style=lambda shape: np.full(shape, tiny))
         got = [Cpu(threads=n).prepare(graph.graph, graph.weights).run(graph.inputs) for n in (1, 2)]
         runs = Cpu(threads=2).prepare(one.graph, one.weights).run(one.inputs)
     finally:
         torch.set_flush_denormal(False)
+    assert all((y == np.float32(2**-140)).all() and y.all() for y in sums)
     half = np.float32(tiny * np.float32(0.5))
     assert half > 0
     assert all((y == half).all() for outputs in got for y in outputs.values())

@@ -7,11 +7,10 @@ from typing import Final
 
 import pytest
 from checkout import ROOT
+from named_engines import GPU
 
-from verifiable.engines.cpu import Cpu
 from verifiable.engines.cpu_library import supported
 from verifiable.engines.protocol import Engine
-from verifiable.engines.reference import Reference
 from verifiable.graph.encoding import encode
 from verifiable.graph.ir import Map, Reduce
 from verifiable.graph.vocabulary import SEMANTICS, DType, Fold, Scalar
@@ -25,7 +24,7 @@ PINNED: Final = {"canon/1": "cefb9116d8107784b429eb7b74f1cc2789c05c180440a914a57
 """Digest of the corpus of each semantics id. Entries are added, never changed."""
 
 PATHS: Final = sorted(FOLDER.glob("*.json"))
-ENGINES: Final = ("reference", *(f"cpu-{build}" for build in supported()))
+ENGINES: Final = ("reference", *(f"cpu-{build}" for build in supported()), "ort", GPU)
 
 
 def problem(folder: Path, semantics: str) -> str | None:
@@ -40,11 +39,6 @@ def problem(folder: Path, semantics: str) -> str | None:
         f"pinned to {PINNED[semantics]}. A change of any result takes a new semantics id "
         "(verifiable/graph/vocabulary.py); then run scripts/make_vectors.py and pin its digest."
     )
-
-
-def engine(name: str) -> Engine:
-    kind, _, build = name.partition("-")
-    return Cpu(threads=2, build=build) if kind == "cpu" else Reference()
 
 
 def test_the_corpus_is_the_one_of_this_semantics_id() -> None:
@@ -71,13 +65,12 @@ def test_any_change_of_a_file_asks_for_a_new_semantics_id(tmp_path: Path, change
     assert "has no corpus" in str(problem(FOLDER, "canon/0"))
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_an_engine_gives_every_digest(name: str) -> None:
-    runs = engine(name)
+@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+def test_an_engine_gives_every_digest(engine: Engine) -> None:
     wrong = []
     for path in PATHS:
         vector, wanted = read(path)
-        got = results(vector, runs.prepare(vector.graph, vector.weights))
+        got = results(vector, engine.prepare(vector.graph, vector.weights))
         if got != wanted:
             outputs = [k for k, v in wanted["outputs"].items() if got["outputs"][k] != v]
             wrong.append(f"{vector.name}: outputs {outputs or 'none, but a root'}")

@@ -82,7 +82,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, *, data_optional: bool 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where arithmetic happens; the bits are the same everywhere."""
-    parser.add_argument("--device", help="cpu, cuda:0 or reference (cpu)")
+    parser.add_argument("--device", help="cpu, cuda:0, ort or reference (cpu)")
     parser.add_argument("--threads", type=int, help="threads of the cpu engine (all cores)")
 
 

@@ -14,8 +14,9 @@ def choose(
     Parameters
     ----------
     device : str, optional
-        ``cpu``, ``cuda:N`` or ``reference``. None: the cpu engine, or where it was not built the
-        reference, which gives the same bits, slowly, and says so.
+        ``cpu``, ``cuda:N``, ``reference``, or ``ort``: onnxruntime where it equals the definition,
+        the cpu engine elsewhere. None: the cpu engine, or where it was not built the reference,
+        which gives the same bits, slowly, and says so.
     tell : callable
         Is told what the user should know.
     threads : int, optional
@@ -42,9 +43,13 @@ def choose(
                 raise
             tell(f"warning: {e}; the reference engine runs instead, slowly")
             return Reference()
+    if device == "ort":
+        from verifiable.engines.ort_engine import Ort
+
+        return Ort(choose(None, tell, threads=threads))
     kind, _, number = device.partition(":")
     if kind == "cuda" and number.isdecimal():
         from verifiable.engines.gpu import Gpu
 
         return Gpu(device=int(number))
-    raise InputError(f"there is no device `{device}`", hint="cpu, cuda:0 or reference")
+    raise InputError(f"there is no device `{device}`", hint="cpu, cuda:0, ort or reference")

@@ -19,8 +19,8 @@ from verifiable.graph.vocabulary import DType
 
 ENOUGH_BLOCKS: Final = 128
 """Blocks that keep a large device busy; with fewer, chunks get blocks of their own."""
-MAX_ROW: Final = 2**31 - 4096
-"""Kernels count along a row in 32 bits, and look a tile ahead."""
+MAX_COUNT: Final = 2**31 - 4096
+"""Kernels count along rows, columns and what is summed in 32 bits, and look a tile ahead."""
 FEW: Final = (1, 8)
 """Rows that `dot_f32_few_*` take."""
 
@@ -31,12 +31,13 @@ def plan_dot(dot: Dot, a: TensorType, b: TensorType) -> Plan:
     Raises
     ------
     HostError
-        If its rows are longer than a kernel can count.
+        If an axis is longer than a kernel can count.
     """
     if not dot.type.size:
         return Plan()
-    if a.shape[2] > MAX_ROW:
-        raise HostError(f"a row of {a.shape[2]} elements is longer than {MAX_ROW}")
+    longest = max(*a.shape[1:], *b.shape[1:])
+    if longest > MAX_COUNT:
+        raise HostError(f"{dot.type} has an axis of {longest} elements, kernels count {MAX_COUNT}")
     if a.dtype is not DType.F32:
         return Plan(launches=(_integer(dot, a, b),))
     chunks = max(1, blocks(a.shape[2], dot.chunk))

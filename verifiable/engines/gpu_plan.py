@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from verifiable.engines.gpu_dot import MAX_ROW, plan_dot
+from verifiable.engines.gpu_dot import MAX_COUNT, plan_dot
 from verifiable.engines.gpu_launch import (
     Launch,
     Operand,
@@ -77,8 +77,8 @@ def _reduce(reduce: Reduce, x: TensorType) -> Plan:
     rows, length = reduce.type.size, x.shape[-1]
     if not rows:
         return Plan()
-    if length > MAX_ROW:
-        raise HostError(f"a row of {length} elements is longer than {MAX_ROW}")
+    if length > MAX_COUNT:
+        raise HostError(f"a row of {length} elements is longer than {MAX_COUNT}")
     summed = reduce.fold is Fold.SUM and x.dtype is DType.F32
     if length < LONG_ROW:
         warps, together = 1, 8

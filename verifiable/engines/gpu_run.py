@@ -167,4 +167,6 @@ def prepare(graph: Graph, weights: Weights, device: Device) -> GpuRunner:
             _kernel(device, launch)
         plans.append(plan)
     uploaded = {index: device.upload(array) for index, array in checked.items()}
+    # A run may come from another thread, whose stream does not wait for this one's copies.
+    device.wait()
     return GpuRunner(graph=graph, device=device, weights=uploaded, plans=tuple(plans))

@@ -1,4 +1,7 @@
-"""onnxruntime: the float model's own answer, against which circuits are measured."""
+"""onnxruntime behind our errors: the float model's own answer, against which circuits are measured.
+
+The engine that computes canonical Dots through it is in ``ort_engine``.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -64,7 +67,7 @@ class Session:
         self.inputs: tuple[str, ...] = tuple(i.name for i in self._session.get_inputs())
         self.outputs: tuple[str, ...] = tuple(o.name for o in self._session.get_outputs())
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Compute every output for one input.
 
         Raises
