@@ -93,19 +93,19 @@ void pack_floats(const Rows& rows, const float* from, i64 first, i64 stop, i64 k
     }
     i64 offset[STEP];
     for (i64 i = 0; i < count; ++i) offset[i] = rows.row[first + i];
-    // Rows of patches: a few runs of neighbours. Each is copied as a whole vector; the next run,
-    // or the next k, writes over what was too much.
+    // Rows of patches: a few runs of neighbours. Each is copied as whole vectors; the next run, or the
+    // next k, writes over what was too much.
     constexpr int RUNS = 4;
     i64 start[RUNS + 1] = {0};
     int runs = 1;
     for (i64 i = 1; i < count && runs <= RUNS; ++i)
         if (offset[i] != offset[i - 1] + 1) start[runs++] = i;
-    if (rows.margin && STEP % LANES == 0 && runs <= RUNS) {
+    if (rows.margin && runs <= RUNS) {
         for (i64 k = k0; k < k1; ++k, to += STEP) {
             const float* line = from + rows.k[k];
             for (int r = 0; r < runs; ++r)
-                for (i64 v = 0; v < STEP; v += LANES)
-                    store(to + start[r] + v, load(line + offset[start[r]] + v));
+                for (i64 v = start[r]; v < STEP; v += LANES)
+                    store(to + v, load(line + offset[start[r]] + (v - start[r])));
         }
         return;
     }
