@@ -124,10 +124,15 @@ def load_model(source: Path | bytes, *, dims: Mapping[str, int] | None = None) -
         return _finish(parse_model(source), dims or {})
     try:
         if source.stat().st_size > MAX_MODEL_BYTES:
-            raise ModelError(f"`{source}` is larger than an ONNX file can be")
+            raise ModelError(
+                f"`{source}` is larger than an ONNX file can be",
+                hint="store its weights in files beside it (external_data=True)",
+            )
         data = source.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read `{source}`: {error.strerror}") from error
+        raise ModelError(
+            f"cannot read `{source}`: {error.strerror}", hint="name an ONNX file that is there"
+        ) from error
     return _finish(parse_model(data, folder=source.parent), dims or {})
 
 
@@ -172,7 +177,10 @@ def _signature(facts: Facts) -> Signature:
 def _spec(facts: Facts, name: str) -> TensorSpec:
     known = facts.types.get(name)
     if known is None or known.shape is None or known.elem not in DTYPES:
-        raise ModelError(f"`{name}` has no fixed shape or no type that can go in or out")
+        raise ModelError(
+            f"`{name}` has no fixed shape or no type that can go in or out",
+            hint="take and give float32 tensors of fixed shapes",
+        )
     return TensorSpec(name=name, shape=known.shape, dtype=DTYPES[known.elem])
 
 

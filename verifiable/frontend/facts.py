@@ -87,7 +87,8 @@ def array(tensor: onnx.TensorProto) -> Constant:
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise ModelError(
             f"constant `{tensor.name}`: its bytes are no {dtype_name(tensor.data_type)} tensor "
-            f"of shape {list(tensor.dims)}"
+            f"of shape {list(tensor.dims)}",
+            hint="export the model again, and copy all of it",
         ) from error
 
 

@@ -12,7 +12,9 @@ import onnx
 from onnx import helper, inliner, version_converter
 
 from verifiable.errors import ModelError
+from verifiable.frontend.axes import check_sizes, inputs_of, open_axes, size_of, unsized
 from verifiable.frontend.facts import facts_of, first_line, infer, tensor_type
+from verifiable.frontend.opsets import check_opsets
 from verifiable.frontend.simplify import (
     bypass,
     clamp_slices,
@@ -63,9 +65,14 @@ def normalise(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProt
 
 
 def upgrade(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Convert a model older than opset 13 to opset 18."""
-    versions = {o.domain: o.version for o in model.opset_import}
-    if versions.get("", versions.get("ai.onnx", OPSET)) >= OLDEST_OPSET:
+    """Convert a model older than opset 13 to opset 18.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be converted, or is newer than the installed onnx.
+    """
+    if check_opsets(model).get("", OPSET) >= OLDEST_OPSET:
         return model
     try:
         return version_converter.convert_version(model, OPSET)
@@ -84,33 +91,21 @@ def size_axes(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProt
     ModelError
         If an axis is left without one, or an entry of `dims` names none.
     """
+    check_sizes(model, dims)
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
-    constants = {t.name for t in sized.graph.initializer}
-    unused = set(dims)
-    border = [(info, True) for info in sized.graph.input]
-    border += [(info, False) for info in sized.graph.output]
-    for info, is_input in border:
-        if info.name in constants or info.type.WhichOneof("value") != "tensor_type":
-            continue
-        for axis, dim in enumerate(info.type.tensor_type.shape.dim):
-            if dim.HasField("dim_value") and dim.dim_value > 0:
-                continue
-            place = f"{info.name}:{axis}"
-            keys = [key for key in (place, dim.dim_param) if key in dims]
-            unused -= set(keys)
-            if keys and dims[keys[0]] > 0:
-                dim.dim_value = dims[keys[0]]
-            elif is_input:
-                key = dim.dim_param or place
-                raise ModelError(
-                    f"input `{info.name}`: axis {axis} (`{key}`) has no fixed size",
-                    hint=f'say which: dims={{"{key}": 1}}',
-                )
-            else:
-                dim.Clear()
-    if unused:
-        raise ModelError(f"no open axis of the model is called {', '.join(sorted(unused))}")
+    for info in inputs_of(sized):
+        for axis in open_axes(info):
+            size = size_of(info, axis, dims)
+            if size is None:
+                raise unsized(info, axis)
+            info.type.tensor_type.shape.dim[axis].dim_value = size
+    for info in sized.graph.output:
+        for axis in open_axes(info):
+            dim, size = info.type.tensor_type.shape.dim[axis], size_of(info, axis, dims)
+            dim.Clear()
+            if size is not None:
+                dim.dim_value = size
     return sized
 
 
@@ -167,7 +162,10 @@ def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
                 typed, [("", op) for op in sorted(fused)], inline_schema_functions=True
             )
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"cannot write out {sorted(fused)}: {first_line(error)}") from error
+        raise ModelError(
+            f"cannot write out {sorted(fused)}: {first_line(error)}",
+            hint="export the model without functions and fused operators",
+        ) from error
     return rebuild(plain)
 
 
@@ -184,7 +182,10 @@ def type_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
 def _plain(info: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
     known = tensor_type(info)
     if known is None:
-        raise ModelError(f"`{info.name}` is no tensor; only tensors may go in and out")
+        raise ModelError(
+            f"`{info.name}` is no tensor; only tensors may go in and out",
+            hint="export the module so that it takes and gives tensors",
+        )
     return helper.make_tensor_value_info(info.name, known.elem, known.shape)
 
 

@@ -17,6 +17,8 @@ from verifiable.errors import ModelError
 from verifiable.frontend.facts import Facts, dtype_name, facts_of
 from verifiable.frontend.files import parse_model, serialise
 
+_PLACES = "`verifiable inspect MODEL` lists the places where it can be cut"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundary:
@@ -122,12 +124,12 @@ def cut(model: bytes, at: Sequence[str]) -> tuple[Part, ...]:
     last = len(facts.model.graph.node) - 1
     for name in at:
         if name not in facts.producers:
-            raise ModelError(f"cannot cut at `{name}`: no operator makes it")
+            raise ModelError(f"cannot cut at `{name}`: no operator makes it", hint=_PLACES)
         if facts.producers[name] == last:
-            raise ModelError(f"cannot cut at `{name}`: nothing comes after it")
+            raise ModelError(f"cannot cut at `{name}`: nothing comes after it", hint=_PLACES)
     ends = sorted({facts.producers[name] for name in at})
     if len(ends) != len(at):
-        raise ModelError(f"cannot cut twice at one place: {', '.join(at)}")
+        raise ModelError(f"cannot cut twice at one place: {', '.join(at)}", hint=_PLACES)
     starts = [0, *(end + 1 for end in ends)]
     return tuple(_part(facts, start, end) for start, end in zip(starts, [*ends, last], strict=True))
 
@@ -193,5 +195,5 @@ def _part(facts: Facts, start: int, end: int) -> Part:
 def _info(facts: Facts, name: str) -> onnx.ValueInfoProto:
     known = facts.types.get(name)
     if known is None or known.shape is None:
-        raise ModelError(f"`{name}` would cross a cut but has no fixed shape")
+        raise ModelError(f"`{name}` would cross a cut but has no fixed shape", hint=_PLACES)
     return helper.make_tensor_value_info(name, known.elem, known.shape)

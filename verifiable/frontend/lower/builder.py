@@ -14,6 +14,7 @@ import numpy as np
 
 from verifiable.engines.native_hash import best_hasher
 from verifiable.frontend.lower.expression import Expression, Function, literal, trace
+from verifiable.frontend.lower.made import afford_instruction
 from verifiable.frontend.lower.views import compose, row_major
 from verifiable.graph.check import broadcast_shape, check
 from verifiable.graph.ir import (
@@ -335,6 +336,7 @@ class Builder:
         )  # fmt: skip
 
     def _append(self, instruction: Instruction) -> Value:
+        afford_instruction(instruction.type, len(self))
         self._instructions.append(instruction)
         return Value(Index(len(self._instructions) - 1), instruction.type)
 

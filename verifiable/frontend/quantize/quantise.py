@@ -60,7 +60,10 @@ def quantise(
     """
     dots = weighted(graph)
     if not dots:
-        raise UnsupportedError("no Dot of the model has constant f32 weights to quantise")
+        raise UnsupportedError(
+            "no Dot of the model has constant f32 weights to quantise",
+            hint="compile it without --int8",
+        )
     biases = biased(graph, weights, dots)
     feeds = feeding(graph, dots)
     wanted = feeds | set(dots)

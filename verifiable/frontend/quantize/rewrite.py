@@ -200,7 +200,10 @@ class Rewriter:
             most += int(np.abs(whole.astype(np.int64)).max(initial=0))
             several.append(b.constant(whole))
         if most >= 2**31:
-            raise UnsupportedError(f"sums of up to {most} could overflow i32")
+            raise UnsupportedError(
+                f"sums of up to {most} could overflow i32",
+                hint="compile it without --int8, or cut its longest rows",
+            )
         uniform = int(shifts.flat[0]) if np.all(shifts == shifts.flat[0]) else None
         if uniform is None:
             several.append(b.constant(shifts.astype(np.int32)))
