@@ -5,15 +5,15 @@ forms are fixed points: normalising one changes no byte. The digest of a model i
 normal form.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import onnx
-from onnx import helper, inliner, version_converter
+from onnx import helper, inliner, numpy_helper, version_converter
 
 from verifiable.errors import ModelError
 from verifiable.frontend.axes import check_sizes, inputs_of, open_axes, size_of, unsized
-from verifiable.frontend.facts import facts_of, first_line, infer, tensor_type
+from verifiable.frontend.facts import array, facts_of, first_line, infer, tensor_type
 from verifiable.frontend.opsets import check_opsets
 from verifiable.frontend.simplify import (
     bypass,
@@ -53,7 +53,7 @@ def normalise(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProt
         If an axis has no size, a size names no axis, or shapes do not fit together.
     """
     model = upgrade(model)
-    model = write_out(rebuild(size_axes(model, dims)))
+    model = write_out(rebuild(model, *sized_border(model, dims)))
     for _ in range(MAX_PASSES):
         before = len(model.graph.node)
         model = bypass(fold(facts_of(model)))
@@ -83,8 +83,10 @@ def upgrade(model: onnx.ModelProto) -> onnx.ModelProto:
         ) from error
 
 
-def size_axes(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProto:
-    """Give every axis of every input a size.
+def sized_border(
+    model: onnx.ModelProto, dims: Mapping[str, int]
+) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    """Inputs and outputs of a model, every axis of every input with a size.
 
     Raises
     ------
@@ -92,49 +94,56 @@ def size_axes(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProt
         If an axis is left without one, or an entry of `dims` names none.
     """
     check_sizes(model, dims)
-    sized = onnx.ModelProto()
-    sized.CopyFrom(model)
-    for info in inputs_of(sized):
+    inputs = [onnx.ValueInfoProto.FromString(i.SerializeToString()) for i in inputs_of(model)]
+    outputs = [onnx.ValueInfoProto.FromString(o.SerializeToString()) for o in model.graph.output]
+    for info in inputs:
         for axis in open_axes(info):
             size = size_of(info, axis, dims)
             if size is None:
                 raise unsized(info, axis)
             info.type.tensor_type.shape.dim[axis].dim_value = size
-    for info in sized.graph.output:
+    for info in outputs:
         for axis in open_axes(info):
             dim, size = info.type.tensor_type.shape.dim[axis], size_of(info, axis, dims)
             dim.Clear()
             if size is not None:
                 dim.dim_value = size
-    return sized
+    return inputs, outputs
 
 
-def rebuild(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Keep what decides the result, drop documentation, metadata and producer.
+def rebuild(
+    model: onnx.ModelProto,
+    inputs: Iterable[onnx.ValueInfoProto],
+    outputs: Iterable[onnx.ValueInfoProto],
+) -> onnx.ModelProto:
+    """A model of its own that keeps what decides the result, without documentation and metadata.
 
     Raises
     ------
     ModelError
-        If an input or output is no tensor.
+        If an input or output is no tensor, or a constant is damaged.
     """
     graph = model.graph
     if graph.sparse_initializer:
         raise ModelError("sparse constants are not taken", hint="store the weights densely")
-    constants = {t.name for t in graph.initializer}
-    inputs = [_plain(i) for i in graph.input if i.name not in constants]
-    outputs = [_plain(o) for o in graph.output]
-    functions = list(model.functions)
     nodes = [_plain_node(node) for node in graph.node]
-    rebuilt = helper.make_graph(nodes, "model", inputs, outputs, list(graph.initializer))
-    used = {node.domain for node in nodes} | {f.domain for f in functions} | {""}
+    used = {node.domain for node in nodes} | {f.domain for f in model.functions} | {""}
     imports = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-    return helper.make_model(
-        rebuilt,
-        functions=functions,
-        opset_imports=[helper.make_opsetid(d, imports[d]) for d in sorted(imports) if d in used],
+    rebuilt = onnx.ModelProto(
         ir_version=IR_VERSION,
         producer_name="",
+        functions=model.functions,
+        opset_import=[helper.make_opsetid(d, imports[d]) for d in sorted(imports) if d in used],
     )
+    rebuilt.graph.name = "model"
+    rebuilt.graph.node.extend(nodes)
+    rebuilt.graph.input.extend(_plain(info) for info in inputs)
+    rebuilt.graph.output.extend(_plain(info) for info in outputs)
+    # The last of several constants of one name counts.
+    rebuilt.graph.initializer.extend(
+        _plain_constant(tensor) for tensor in {t.name: t for t in graph.initializer}.values()
+    )
+    return rebuilt
 
 
 def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -153,7 +162,8 @@ def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
         fused = {node.op_type for node in plain.graph.node if not node.domain} & set(FUSED)
         if fused:
             # The inliner asks for the type of every tensor a fused operator reads.
-            typed = infer(plain)
+            typed = rebuild(plain, plain.graph.input, plain.graph.output)
+            typed.graph.value_info.extend(infer(plain).graph.value_info)
             for tensor in plain.graph.initializer:
                 typed.graph.value_info.append(
                     helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
@@ -166,7 +176,7 @@ def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
             f"cannot write out {sorted(fused)}: {first_line(error)}",
             hint="export the model without functions and fused operators",
         ) from error
-    return rebuild(plain)
+    return rebuild(plain, plain.graph.input, plain.graph.output)
 
 
 def type_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -187,6 +197,14 @@ def _plain(info: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
             hint="export the module so that it takes and gives tensors",
         )
     return helper.make_tensor_value_info(info.name, known.elem, known.shape)
+
+
+def _plain_constant(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """A constant as every other one is written: its bytes, and nothing said about it."""
+    written = {field.name for field, _ in tensor.ListFields()}
+    if tensor.HasField("raw_data") and written <= {"dims", "data_type", "name", "raw_data"}:
+        return tensor
+    return numpy_helper.from_array(array(tensor), tensor.name)
 
 
 def _plain_node(node: onnx.NodeProto) -> onnx.NodeProto:

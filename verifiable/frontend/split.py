@@ -78,7 +78,11 @@ def boundaries(model: bytes) -> tuple[Boundary, ...]:
     ModelError
         If `model` is no ONNX model with fixed shapes.
     """
-    facts = facts_of(parse_model(model))
+    return boundaries_from(facts_of(parse_model(model)))
+
+
+def boundaries_from(facts: Facts) -> tuple[Boundary, ...]:
+    """As `boundaries`, of what is known already."""
     found = []
     for position in range(len(facts.model.graph.node) - 1):
         crossing = _crossing(facts, position)
