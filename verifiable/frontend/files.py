@@ -13,6 +13,8 @@ from verifiable.frontend.facts import first_line
 
 MAX_MODEL_BYTES: Final = 2**31 - 1
 """Protobuf cannot hold more."""
+Model = onnx.ModelProto
+"""For those who may not import onnx."""
 _AGAIN: Final = "export the model again; onnx.checker says the same of it"
 _BESIDE: Final = "put that file beside the model, or export with external_data=False"
 

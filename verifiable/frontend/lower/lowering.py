@@ -34,6 +34,8 @@ class Lowered:
     """How often each operator type occurs, functions not expanded."""
     unreached: Mapping[str, int] = field(default_factory=dict)
     """How many of each type wait for a tensor that a refused one would make."""
+    unknown: tuple[str, ...] = ()
+    """Operator types that the machine does not have, those of other domains with the domain."""
     problems: tuple[ModelError, ...] = ()
     """Of `survey` alone: what is wrong with the model as a whole, first things first."""
 
@@ -96,6 +98,7 @@ def survey(model: onnx.ModelProto, *, sizes: Mapping[str, int] | None = None) ->
         refusals=lowered.refusals,
         operators=lowered.operators,
         unreached=lowered.unreached,
+        unknown=lowered.unknown,
         problems=tuple(found),
     )
 
@@ -107,15 +110,22 @@ def _lowered(
     problem: Problem,
 ) -> Lowered:
     versions = _versions(model)
+    told: list[ModelError] = []
+
+    def tell(error: ModelError) -> None:
+        told.append(error)
+        problem(error)
+
     try:
         check_sizes(model, sizes)
     except ModelError as error:
-        problem(error)
+        tell(error)
     functions = {(f.domain, f.name): f for f in model.functions}
     walk = Walk(builder=Builder(), versions=versions, functions=functions)
-    _fill(walk, model, sizes, frozen, problem)
+    _fill(walk, model, sizes, frozen, tell)
     run_nodes(walk, model.graph.node)
-    check_outputs(model.graph.output, walk.values, problem)
+    if not told:  # else outputs are made of assumptions
+        check_outputs(model.graph.output, walk.values, tell)
     operators = Counter(str(node.op_type) for node in model.graph.node)
     refusals = tuple(walk.refusals)
     outputs = [(o.name, walk.values.get(o.name)) for o in model.graph.output]
@@ -131,6 +141,7 @@ def _lowered(
         refusals=refusals,
         operators=operators,
         unreached=walk.unreached,
+        unknown=tuple(sorted(walk.unknown)),
     )
 
 

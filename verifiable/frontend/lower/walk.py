@@ -47,6 +47,8 @@ class Walk:
     depth: int = 0
     done: list[int] = field(default_factory=lambda: [0])
     """Operators so far, shared with the walks over function bodies."""
+    unknown: set[str] = field(default_factory=set)
+    """Operator types that the machine does not have, shared likewise."""
 
 
 def run_nodes(walk: Walk, nodes: Sequence[onnx.NodeProto]) -> None:
@@ -84,6 +86,7 @@ def _outputs(walk: Walk, proto: onnx.NodeProto, label: str) -> dict[str, Value |
     """What an operator makes, by name; empty if it waits for what is not known."""
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     if not is_known(proto, domain, walk.functions, walk.versions):
+        walk.unknown.add(f"{domain}.{proto.op_type}" if domain else proto.op_type)
         raise _unknown(proto, domain, label)
     read = [name for name in proto.input if name]
     for name in read:
@@ -148,6 +151,7 @@ def _written_out(walk: Walk, node: Node) -> Sequence[Value | None]:
         values=dict(zip(function.input, node.inputs, strict=False)),
         depth=walk.depth + 1,
         done=walk.done,
+        unknown=walk.unknown,
     )
     # Optional inputs left out: readers see them as absent.
     missing = set(function.input[len(node.inputs) :]) | {
