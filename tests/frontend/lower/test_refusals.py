@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import verifiable.frontend
 from verifiable.errors import InputError, ModelError, UnsupportedError
-from verifiable.frontend.lower import lower, lower_model, survey, walk
+from verifiable.frontend.lower import builder, lower, lower_model, survey, walk
 from verifiable.frontend.opsets import NEWEST
+from verifiable.graph.ir import Concat
 
 FRONTEND = Path(verifiable.frontend.__file__).parent
 FLOAT = TensorProto.FLOAT
@@ -151,6 +152,53 @@ NANS = {
 @pytest.mark.parametrize("what", NANS)
 def test_a_nan_is_refused_wherever_it_stands(what: str) -> None:
     assert f"{what} is NaN" in str(refusal(NANS[what], InputError))
+
+
+HALF = np.array([60000, 1, 2], np.float16)
+COMPUTED = helper.make_function(
+    "test", "F", ["a"], ["b"], [node("Transpose", "a", makes="b")], [helper.make_opsetid("", 22)]
+)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Add", "w", "w", makes="s"), node("Cast", "s", makes="c", to=FLOAT)],
+        [node("Identity", "w", makes="i"), node("Mul", "x", "i", makes="c")],
+        [node("F", "w", makes="t", domain="test"), node("Relu", "t", makes="c")],
+        [
+            node("Constant", makes="k", value=numpy_helper.from_array(HALF)),
+            node("Neg", "k", makes="c"),
+        ],
+    ],
+)
+def test_arithmetic_in_half_precision_is_not_done_in_float(nodes: list[onnx.NodeProto]) -> None:
+    model = of(*nodes, node("Add", "x", "c"), functions=[COMPUTED], w=HALF)
+    assert "computes in half precision" in str(refusal(model))
+
+
+def test_constants_in_half_precision_may_be_moved_and_cast() -> None:
+    model = of(
+        node("Unsqueeze", "w", "axis", makes="row"),
+        node("F", "row", makes="column", domain="test"),
+        node("Squeeze", "column", makes="line"),
+        node("Cast", "line", makes="c", to=FLOAT),
+        node("Add", "x", "c"),
+        functions=[COMPUTED], w=HALF, axis=[0],
+    )  # fmt: skip
+    _, weights = lower(model)
+    assert [array.tolist() for array in weights.values()] == [[60000.0, 1.0, 2.0]]
+
+
+def test_constants_that_double_at_each_step_are_left_to_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(builder, "_FOLD_MOST", 2**20)
+    steps = [node("Concat", f"c{i}", f"c{i}", makes=f"c{i + 1}", axis=0) for i in range(20)]
+    last = node("Gather", "c20", "i", makes="g"), node("Add", "x", "g")
+    graph, weights = lower(of(*steps, *last, c0=np.ones((1024, 3), np.float32), i=5))
+    assert max(array.nbytes for array in weights.values()) <= 2**20
+    assert sum(isinstance(i, Concat) for i in graph.instructions) > 10
 
 
 @pytest.mark.parametrize("domain", NEWEST)

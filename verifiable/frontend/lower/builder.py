@@ -46,6 +46,9 @@ DTYPES: Final = {np.dtype(d.numpy): d for d in DType}
 _UNROOTED: Final = Sha256(bytes(32))
 _FOLD_ALWAYS: Final = 1 << 16
 """Bytes up to which a constant result is computed, even if its operands are smaller."""
+_FOLD_MOST: Final = 1 << 30
+"""Bytes of all constant results, beside four times what the model itself holds: a chain of joins
+doubles at each link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Builder:
         self._small: dict[tuple[TensorType, bytes], Index] = {}
         self._inputs: list[str] = []
         self._regions: list[Region] = []
+        self._held = self._made = 0  # bytes of constants, and of those that were folded
         self.moved: dict[Index, Index] = {}
         """Once finished: where each instruction stands in the graph."""
 
@@ -107,6 +111,7 @@ class Builder:
             key = (kind, array.tobytes())
             if key in self._small:
                 return Value(self._small[key], kind)
+        self._held += array.nbytes
         value = self._append(Const(type=kind, root=_UNROOTED))
         self._constants[value.index] = array
         if array.nbytes <= 1024:
@@ -346,8 +351,10 @@ class Builder:
         sources = operands(instruction)
         if all(i in self._constants for i in sources):
             arrays = [self._constants[i] for i in sources]
-            largest = max((a.nbytes for a in arrays), default=0)
-            if instruction.type.nbytes <= max(_FOLD_ALWAYS, 2 * largest):
+            largest, made = max((a.nbytes for a in arrays), default=0), instruction.type.nbytes
+            room = _FOLD_MOST + 4 * (self._held - self._made) - self._made
+            if made <= min(max(_FOLD_ALWAYS, 2 * largest), room):
+                self._made += made
                 value = self.constant(_folded(instruction, arrays))
                 self._known[instruction] = value.index
                 return value

@@ -62,14 +62,13 @@ def of_refused(node: "Node") -> str:
     said = _refused_by_onnx(node, schema)
     if said is not None:
         return f"ONNX's own rules refuse it too ({said}): {MEND}"
-    ways = [f"write {node.op} in another way"]
-    if node.attributes:
-        ways[0] = f"give {node.op} another {' or '.join(sorted(node.attributes))}"
+    changed = " or ".join(["what it reads", *sorted(node.attributes)])
+    cast = ""
     if node.inputs and node.inputs[0] is not None and node.inputs[0].dtype is not DType.F32:
-        ways.append("cast what it reads to float")
+        cast = "cast what it reads to float, "
     return (
-        f"if ONNX's definition of {node.op} allows it, this machine does not: {', '.join(ways)}, "
-        "or do it outside the model"
+        f"if ONNX's definition of {node.op} allows it, this machine does not: {cast}change "
+        f"{changed}, or do it outside the model"
     )
 
 

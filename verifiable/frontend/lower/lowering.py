@@ -189,6 +189,8 @@ def _fill(
             if any(tensor.name == output.name for output in model.graph.output):
                 problem(strange_output(tensor))
             continue
+        if tensor.data_type in HALVES:
+            walk.halves.add(tensor.name)
         try:
             array = constant_array(tensor, f"constant `{tensor.name}`")
             walk.values[tensor.name] = walk.builder.constant(array)

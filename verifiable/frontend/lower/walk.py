@@ -16,6 +16,7 @@ from verifiable.frontend.facts import dtype_name
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.definitions import body_of, definition_of, is_known
 from verifiable.frontend.lower.elements import NAMES
+from verifiable.frontend.lower.halves import halves_of
 from verifiable.frontend.lower.hints import FLOATS, MEND, of_unknown
 from verifiable.frontend.lower.node import LOWERINGS, NEVER, Node, node_of
 from verifiable.frontend.lower.refusal import Refusal
@@ -41,6 +42,8 @@ class Walk:
     """By name; None for what cannot be known: made by a refused operator, or of a strange dtype."""
     strange: dict[str, int] = field(default_factory=dict)
     """Constants of a dtype that the machine has not, and which; refused where they are read."""
+    halves: set[str] = field(default_factory=set)
+    """What is in half precision in the model."""
     refusals: list[Refusal] = field(default_factory=list)
     unreached: Counter[str] = field(default_factory=Counter)
     """By operator type, how many wait for a tensor that is not known."""
@@ -105,6 +108,8 @@ def _outputs(walk: Walk, proto: onnx.NodeProto, label: str) -> dict[str, Value |
     version = walk.versions.get(domain, 0)
     node = node_of(walk.builder, proto, inputs, label=label, version=version)
     lowering = LOWERINGS.get((domain, proto.op_type))
+    if lowering is not None:
+        walk.halves |= halves_of(proto, domain, walk.halves, label)
     try:
         if lowering is None:
             made = zip(proto.output, _written_out(walk, node), strict=False)
@@ -149,6 +154,11 @@ def _written_out(walk: Walk, node: Node) -> Sequence[Value | None]:
         versions={**walk.versions, **own},
         functions=walk.functions,
         values=dict(zip(function.input, node.inputs, strict=False)),
+        halves={
+            inner
+            for inner, outer in zip(function.input, node.proto.input, strict=False)
+            if outer in walk.halves
+        },
         depth=walk.depth + 1,
         done=walk.done,
         unknown=walk.unknown,
@@ -162,4 +172,9 @@ def _written_out(walk: Walk, node: Node) -> Sequence[Value | None]:
     if inner.refusals:
         first = inner.refusals[0]
         raise node.refuse(f"in its definition, {first.what}", hint=first.hint)
+    walk.halves |= {
+        outer
+        for inner_name, outer in zip(function.output, node.proto.output, strict=False)
+        if inner_name in inner.halves
+    }
     return [inner.values.get(name) for name in function.output]
