@@ -299,6 +299,14 @@ def test_a_hint_says_whose_fault_it_is(case: str) -> None:
     assert wanted in str(refusal(model).hint)
 
 
+def test_a_function_that_does_not_make_its_output_is_refused() -> None:
+    function = helper.make_function(
+        "test", "F", ["a"], ["b"], [node("Relu", "a", makes="c")], [helper.make_opsetid("", 22)]
+    )
+    model = of(node("F", "x", makes="h", domain="test"), node("Neg", "h"), functions=[function])
+    assert "F `it` (node 1 of 2): does not make its output `h`" in str(refusal(model))
+
+
 def test_what_waits_for_a_refused_operator_is_told_from_what_is_refused() -> None:
     made = lower_model(
         of(

@@ -38,7 +38,10 @@ class Stretch:
 
     @property
     def width(self) -> float:
-        """Extent after, before it is rounded down."""
+        """Extent after, before it is rounded down.
+
+        ONNX's node cases and its evaluator align corners by this; onnxruntime rounds down first.
+        """
         return self.scale * self.own
 
 

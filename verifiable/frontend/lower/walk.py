@@ -111,10 +111,7 @@ def _outputs(walk: Walk, proto: onnx.NodeProto, label: str) -> dict[str, Value |
     if lowering is not None:
         walk.halves |= halves_of(proto, domain, walk.halves, label)
     try:
-        if lowering is None:
-            made = zip(proto.output, _written_out(walk, node), strict=False)
-            return {name: value for name, value in made if name}
-        results = lowering(walk.builder, node)
+        results = _written_out(walk, node) if lowering is None else lowering(walk.builder, node)
     except GraphError as error:
         raise node.refuse(str(error), hint=error.hint) from error
     except _MALFORMED as error:
