@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from verifiable.errors import ModelError
+from verifiable.frontend.crashes import check_inferable
 
 Constant = NDArray[Any]
 SMALL: Final = 1024
@@ -144,11 +145,14 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises
     ------
     ModelError
-        If the operators of the model contradict each other's shapes or types.
+        If the operators of the model contradict each other's shapes or types, or one of them would
+        bring inference down.
     """
+    light = _light(model)
+    check_inferable(light)
     try:
         return onnx.shape_inference.infer_shapes(
-            _light(model), check_type=True, strict_mode=True, data_prop=True
+            light, check_type=True, strict_mode=True, data_prop=True
         )
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise ModelError(

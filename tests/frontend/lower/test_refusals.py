@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import verifiable.frontend
 from verifiable.errors import InputError, ModelError, UnsupportedError
+from verifiable.frontend.facts import infer
 from verifiable.frontend.lower import builder, lower, lower_model, survey, walk
 from verifiable.frontend.opsets import NEWEST
 from verifiable.graph.ir import Concat
@@ -280,6 +281,25 @@ def test_an_axis_is_named_and_can_be_sized(
 def test_an_open_axis_takes_a_size_by_name_or_place(shape: Any, name: str) -> None:
     graph, _ = lower(of(node("Relu", "x"), given=[("x", FLOAT, shape)]), sizes={name: 4})
     assert graph.instructions[0].type.shape == (4, 3)
+
+
+CRASHES = {
+    "num_outputs is 1, and it has 2": node("Split", "x", makes="y z", num_outputs=1),
+    "axis -9 is not in -2..1": node("LayerNormalization", "x", "w", axis=-9),
+    "axis 2 is not in -2..1": node("LayerNormalization", "x", "w", axis=2),
+    "batch_dims is -5": node("GatherND", "x", "i", batch_dims=-5),
+}
+
+
+@pytest.mark.parametrize("said", CRASHES)
+def test_what_brings_shape_inference_down_is_not_asked_of_it(said: str) -> None:
+    constants: dict[str, Any] = {"w": np.ones(3, np.float32), "i": [[0], [1]]}
+    assert said in str(refusal(of(CRASHES[said], **constants)).hint)
+    hidden = of(
+        node("Relu", "h", makes="x"), CRASHES[said], given=[("h", FLOAT, (2, 3))], **constants
+    )
+    with pytest.raises(ModelError, match=f"`it` .node 2 of 2.: {said}"):
+        infer(hidden)
 
 
 HINTED = {

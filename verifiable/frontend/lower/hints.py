@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import onnx
 from onnx import helper, numpy_helper
 
+from verifiable.frontend.crashes import crash_of
 from verifiable.frontend.facts import dtype_name, first_line
 from verifiable.frontend.lower.elements import CODES, type_proto
 from verifiable.frontend.operators import REFUSED
@@ -103,6 +104,10 @@ def _strange_types(
 
 def _refused_by_onnx(node: "Node", schema: onnx.defs.OpSchema) -> str | None:
     """What ONNX's shape inference says against the operator, None if nothing."""
+    first = node.inputs[0] if node.inputs else None
+    crash = crash_of(node.proto, len(first.shape) if first is not None else None)
+    if crash is not None:
+        return crash
     names = [name for name in node.proto.input if name]
     values = [value for value in node.inputs if value is not None]
     types, data = {}, {}

@@ -15,8 +15,8 @@ from verifiable.frontend.lower.hints import TOO_LARGE
 from verifiable.graph.check import type_problems
 from verifiable.graph.ir import Array, TensorType
 
-MOST: Final = 2**26
-"""Elements of a constant: half a gigabyte of float64 or int64 while it is computed."""
+MOST: Final = 2**24
+"""Elements of a constant: 128 MiB of float64 or int64 while it is computed."""
 MOST_INSTRUCTIONS: Final = 2**20
 """Recurrent layers are written out step by step, and splits piece by piece."""
 
