@@ -84,20 +84,19 @@ def boundaries(model: bytes) -> tuple[Boundary, ...]:
 def boundaries_from(facts: Facts) -> tuple[Boundary, ...]:
     """As `boundaries`, of what is known already."""
     found = []
-    for position in range(len(facts.model.graph.node) - 1):
-        crossing = _crossing(facts, position)
-        if len(crossing) != 1:
+    last = {name: places[-1] for name, places in facts.consumers.items()}
+    # Known after the operator at `position` and read by a later one.
+    crossing = {i.name for i in facts.model.graph.input if i.name in last}
+    for position, node in enumerate(facts.model.graph.node[:-1]):
+        made = {name for name in node.output if last.get(name, -1) > position}
+        crossing = {n for n in crossing if last[n] > position} | made
+        if len(crossing) != 1 or not made:
             continue
-        shape, elem = facts.shape(crossing[0]), facts.elem(crossing[0])
-        made_here = facts.producers.get(crossing[0]) == position
-        if made_here and shape is not None and elem == onnx.TensorProto.FLOAT:
+        (tensor,) = made
+        shape, elem = facts.shape(tensor), facts.elem(tensor)
+        if shape is not None and elem == onnx.TensorProto.FLOAT:
             found.append(
-                Boundary(
-                    tensor=crossing[0],
-                    shape=shape,
-                    operator=str(facts.model.graph.node[position].op_type),
-                    position=position,
-                )
+                Boundary(tensor=tensor, shape=shape, operator=str(node.op_type), position=position)
             )
     return tuple(found)
 
@@ -154,13 +153,6 @@ def links(parts: Sequence[Part]) -> tuple[Link, ...]:
             if source != i:
                 found.append(Link(tensor=name, from_part=source, to_part=i))
     return tuple(found)
-
-
-def _crossing(facts: Facts, position: int) -> list[str]:
-    """Tensors known after node `position` and read by a later node, in order of making."""
-    early = [i.name for i in facts.model.graph.input]
-    early += [n for node in facts.model.graph.node[: position + 1] for n in node.output if n]
-    return [n for n in early if any(i > position for i in facts.consumers.get(n, ()))]
 
 
 def _part(facts: Facts, start: int, end: int) -> Part:
