@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_GIB = 1 << 20
 _MOST_SECONDS = 30 * 86_400
+_MOST_DIGITS = 18
 
 DEFAULT_ERROR_SHARE = 0.01
 """Share of the largest float output on the calibration data that the error may reach."""
@@ -224,7 +226,21 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as e:
-        raise InputError(f"cannot read `{path}`: {e.strerror}") from e
+        raise InputError(f"cannot read `{path}`: {e.strerror}", hint=_instead_of(path)) from e
+
+
+def _instead_of(path: Path) -> str:
+    """What to name in place of a file that cannot be read."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as e:
+        return f"cannot list `{folder}` either: {e.strerror}"
+    if path.is_dir():
+        inside = f", such as {names[0]}" if names else ""
+        return f"that is a folder: name a file in it{inside}"
+    near = get_close_matches(path.name, names)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {len(names)} other files"
 
 
 def bytes32(text: str, what: str) -> bytes:
@@ -263,11 +279,18 @@ def signing_key(keystore: Path | None) -> "SigningKey":
 
 def dims_of(words: list[str]) -> dict[str, int]:
     """Sizes of dynamic axes from ``NAME=SIZE`` words."""
-    dims = {}
+    dims: dict[str, int] = {}
     for word in words:
-        name, _, size = word.partition("=")
-        if not name or not size.isdecimal() or int(size) == 0:
-            raise InputError(f"--dim `{word}` is not of the form NAME=SIZE")
+        name, _, size = word.rpartition("=")
+        if not name or not size.isdecimal() or len(size) > _MOST_DIGITS or int(size) == 0:
+            raise InputError(
+                f"--dim `{word}` is not of the form NAME=SIZE",
+                hint="such as --dim batch=1, or --dim image:0=1 for axis 0 of input `image`",
+            )
+        if name in dims:
+            raise InputError(
+                f"--dim gives `{name}` twice: {dims[name]} and {size}", hint="give it once"
+            )
         dims[name] = int(size)
     return dims
 

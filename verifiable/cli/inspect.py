@@ -13,6 +13,7 @@ from verifiable.cli.output import Console
 from verifiable.errors import InputError, ModelError, VerifiableError
 
 if TYPE_CHECKING:
+    from verifiable.frontend.files import Model
     from verifiable.proofs.locked import LockedCircuits
 
 _KINDS: Final = "bundle, trace, claim, receipt, job, policy, dispute, ONNX model or SRS file"
@@ -32,9 +33,8 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
     if path.is_dir():
         console.result("inspect", _folder(path))
         return Exit.DONE
-    common.read_bytes(path)
     kinds: tuple[Callable[[Path], Mapping[str, Any]], ...]
-    model = partial(_any_model, dims=args.dim)
+    model = partial(_model, dims=args.dim)
     match path.suffix:
         case ".onnx":
             kinds = (model,)
@@ -42,17 +42,35 @@ def run(args: argparse.Namespace, console: Console) -> Exit:
             kinds = (_srs,)
         case _:
             kinds = (_receipt, _bonded_receipt, _claim, _job, _policy, _dispute, _srs, model)
+    if path.suffix != ".onnx":
+        common.read_bytes(path)  # not every kind says so where a file cannot be read
     reasons = []
     for kind in kinds:
         try:
-            console.result("inspect", kind(path))
+            found = kind(path)
         except VerifiableError as e:
             if len(kinds) == 1:
                 raise
             reasons.append(str(e))
         else:
+            _show(console, found)
             return Exit.DONE
-    raise InputError(f"`{path}` is no {_KINDS}: {reasons[0]}")
+    raise InputError(
+        f"`{path}` is no {_KINDS}: {reasons[0]}",
+        hint="give a model the suffix .onnx and an SRS file .srs, to hear what is wrong with it",
+    )
+
+
+def _show(console: Console, found: Mapping[str, Any]) -> None:
+    """Print what was found; to a person, what takes longer to say comes after the rest."""
+    later = {key: value for key, value in found.items() if callable(value)}
+    if not later or console.as_json:
+        whole = {key: value() if key in later else value for key, value in found.items()}
+        console.result("inspect", whole)
+        return
+    console.result("inspect", {key: found[key] for key in found if key not in later})
+    for key, value in later.items():
+        console.result("inspect", {key: value()})
 
 
 def _folder(path: Path) -> dict[str, Any]:
@@ -149,49 +167,68 @@ def _bonded_receipt(path: Path) -> dict[str, Any]:
     }
 
 
-def _any_model(path: Path, *, dims: list[str]) -> dict[str, Any]:
+def _model(path: Path, *, dims: list[str]) -> dict[str, Any]:
+    from verifiable.frontend.files import parse_model
+
     sizes = common.dims_of(dims)
-    return {"kind": "model"} | _coverage(path, sizes) | {"zk": _for_proofs(path, sizes)}
+    model = parse_model(common.read_bytes(path), folder=path.parent)
+    zk = partial(_for_proofs, model, sizes)
+    return {"kind": "model"} | _coverage(model, sizes) | {"zk": zk}
 
 
-def _coverage(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
+def _coverage(model: "Model", sizes: Mapping[str, int]) -> dict[str, Any]:
     """What the canonical machine makes of a model: its graph, or everything it refuses."""
-    lowered = common.lowered(path, sizes)
+    from verifiable.frontend.lower import survey
+
+    lowered = survey(model, sizes=sizes)
     refused = Counter(refusal.op for refusal in lowered.refusals)
+    waiting = lowered.unreached
+    total = sum(lowered.operators.values())
     report: dict[str, Any] = {
         "operators": {
-            op: f"{count}" if not refused[op] else f"{count}, {refused[op]} refused"
+            op: f"{count}"
+            + (f", {refused[op]} refused" if refused[op] else "")
+            + (f", {waiting[op]} not reached" if waiting.get(op) else "")
             for op, count in sorted(lowered.operators.items())
         },
-        "covered": f"{sum(lowered.operators.values()) - len(lowered.refusals)} of "
-        f"{sum(lowered.operators.values())}",
+        "covered": f"{total - refused.total() - sum(waiting.values())} of {total}",
     }
     if lowered.graph is not None:
         return report | {"canon": common.graph_facts(lowered.graph)}
+    problems = [_with_hint(str(error), error.hint) for error in lowered.problems]
+    if problems:
+        report["assumed"] = "extent 1 for open axes, float for inputs of other dtypes"
     return report | {
+        "unsupported": list(lowered.unknown),
         "canon": None,
-        "refused": [r.what + (f" (hint: {r.hint})" if r.hint else "") for r in lowered.refusals],
+        "refused": problems + [_with_hint(r.what, r.hint) for r in lowered.refusals],
     }
 
 
-def _for_proofs(path: Path, sizes: Mapping[str, int]) -> dict[str, Any]:
+def _with_hint(what: str, hint: str | None) -> str:
+    return f"{what} (hint: {hint})" if hint else what
+
+
+def _for_proofs(model: "Model", sizes: Mapping[str, int]) -> dict[str, Any]:
     """What the proof systems make of it, or why not."""
     from verifiable.crypto.hashing import sha256
-    from verifiable.frontend.export import load_model, signature_of
-    from verifiable.frontend.split import boundaries
+    from verifiable.frontend.export import admitted, signature_from
+    from verifiable.frontend.files import serialise
+    from verifiable.frontend.split import boundaries_from
 
     try:
-        model = load_model(path, dims=sizes)
+        facts = admitted(model, sizes)
+        signature = signature_from(facts)
+        digest = sha256(serialise(facts.model))
     except ModelError as e:
         return {"refused": str(e), "hint": e.hint}
-    signature = signature_of(model)
     return {
-        "onnx": "0x" + sha256(model).hex(),
+        "onnx": "0x" + digest.hex(),
         "inputs": [str(spec) for spec in signature.inputs],
         "outputs": [str(spec) for spec in signature.outputs],
         "parameters": signature.parameters,
         "operators": dict(signature.operators),
-        "cuts": [f"{place.tensor} ({place.size})" for place in boundaries(model)],
+        "cuts": [f"{place.tensor} ({place.size})" for place in boundaries_from(facts)],
     }
 
 

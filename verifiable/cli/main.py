@@ -10,7 +10,7 @@ from typing import NoReturn
 from verifiable.cli import common
 from verifiable.cli.exits import Exit, status_of
 from verifiable.cli.output import Console
-from verifiable.errors import InputError, StorageError, VerifiableError
+from verifiable.errors import InputError, OutOfMemoryError, StorageError, VerifiableError
 from verifiable.storage import reason_of
 
 VERBS = {
@@ -93,6 +93,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except VerifiableError as e:
         return _failed(console, e)
+    except MemoryError as e:
+        # The one place: lowering, engines and provers all run below here.
+        said = f" ({e})" if str(e) else ""
+        return _failed(
+            console,
+            OutOfMemoryError(
+                f"`{verb}` needed more memory than this machine gives{said}",
+                hint="use a machine with more, or a smaller model or batch",
+            ),
+        )
     except BrokenPipeError:
         # Whoever read us has seen enough; Python must not complain of it again at exit.
         _forget_stdout()

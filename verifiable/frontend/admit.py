@@ -139,12 +139,12 @@ def float32_border(facts: Facts) -> Iterator[Problem]:
 def element_types(facts: Facts) -> Iterator[Problem]:
     """Float32, bool and index arithmetic only."""
     hint = "export the module in float32 (module.float())"
-    for name, value in facts.constants.items():
-        kind = facts.types[name].elem
+    for name in facts.constants:
+        kind, shape = facts.types[name].elem, facts.types[name].shape or ()
         if kind not in ELEMENT_TYPES:
             reader = facts.label(facts.consumers[name][0]) if name in facts.consumers else "nothing"
             yield Problem(
-                what=f"constant `{name}` {list(value.shape)}, read by {reader}, "
+                what=f"constant `{name}` {list(shape)}, read by {reader}, "
                 f"is {dtype_name(kind)}, wanted float",
                 hint=hint,
             )

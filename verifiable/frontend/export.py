@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,10 @@ DTYPES: Final[Mapping[int, DType]] = {
     int(onnx.TensorProto.INT64): "int64",
     int(onnx.TensorProto.BOOL): "bool",
 }
+
+_FLOATS: Final = frozenset(
+    int(t) for t in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
+)
 
 
 def export_module(
@@ -124,10 +129,15 @@ def load_model(source: Path | bytes, *, dims: Mapping[str, int] | None = None) -
         return _finish(parse_model(source), dims or {})
     try:
         if source.stat().st_size > MAX_MODEL_BYTES:
-            raise ModelError(f"`{source}` is larger than an ONNX file can be")
+            raise ModelError(
+                f"`{source}` is larger than an ONNX file can be",
+                hint="store its weights in files beside it (external_data=True)",
+            )
         data = source.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read `{source}`: {error.strerror}") from error
+        raise ModelError(
+            f"cannot read `{source}`: {error.strerror}", hint="name an ONNX file that is there"
+        ) from error
     return _finish(parse_model(data, folder=source.parent), dims or {})
 
 
@@ -139,10 +149,28 @@ def signature_of(model: bytes) -> Signature:
     ModelError
         If `model` is no ONNX model with fixed shapes.
     """
-    return _signature(facts_of(parse_model(model)))
+    return signature_from(facts_of(parse_model(model)))
 
 
 def _finish(model: onnx.ModelProto, dims: Mapping[str, int]) -> bytes:
+    return serialise(admitted(model, dims).model)
+
+
+def admitted(model: onnx.ModelProto, dims: Mapping[str, int]) -> Facts:
+    """The normal form of a model, admitted, and what is known about it.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        As ``parse_model`` returns it; left as it is.
+    dims : mapping of str to int
+        As `load_model`.
+
+    Raises
+    ------
+    ModelError
+        As `load_model`.
+    """
     # As a rule of `admit` does, but before a model of gigabytes is rewritten for nothing.
     constants = {tensor.name for tensor in model.graph.initializer}
     for info in model.graph.input:
@@ -155,16 +183,17 @@ def _finish(model: onnx.ModelProto, dims: Mapping[str, int]) -> bytes:
     plain = normalise(model, dims)
     facts = facts_of(plain)
     admit(facts)
-    _signature(facts)  # refuses border types that no rule knows
-    return serialise(plain)
+    signature_from(facts)  # refuses border types that no rule knows
+    return facts
 
 
-def _signature(facts: Facts) -> Signature:
+def signature_from(facts: Facts) -> Signature:
+    """As `signature_of`, of what is known already."""
     graph = facts.model.graph
     return Signature(
         inputs=tuple(_spec(facts, info.name) for info in graph.input),
         outputs=tuple(_spec(facts, info.name) for info in graph.output),
-        parameters=sum(v.size for v in facts.constants.values() if v.dtype.kind == "f"),
+        parameters=sum(prod(t.dims) for t in graph.initializer if t.data_type in _FLOATS),
         operators=tuple(sorted(Counter(str(node.op_type) for node in graph.node).items())),
     )
 
@@ -172,7 +201,10 @@ def _signature(facts: Facts) -> Signature:
 def _spec(facts: Facts, name: str) -> TensorSpec:
     known = facts.types.get(name)
     if known is None or known.shape is None or known.elem not in DTYPES:
-        raise ModelError(f"`{name}` has no fixed shape or no type that can go in or out")
+        raise ModelError(
+            f"`{name}` has no fixed shape or no type that can go in or out",
+            hint="take and give float32 tensors of fixed shapes",
+        )
     return TensorSpec(name=name, shape=known.shape, dtype=DTYPES[known.elem])
 
 

@@ -4,9 +4,10 @@ Rules, rewrites and cuts all ask the same questions (who makes this tensor, who 
 shape has it, is it a constant), so they are answered once, here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from verifiable.errors import ModelError
+from verifiable.frontend.crashes import check_inferable
 
 Constant = NDArray[Any]
+SMALL: Final = 1024
+"""Elements of a constant that may be a shape, axes or the like, at which shape inference looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,35 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
+class Constants(MutableMapping[str, Constant]):
+    """Constants of a graph by name, each read when it is first asked for: reading copies."""
+
+    def __init__(self, tensors: Iterable[onnx.TensorProto]) -> None:
+        self._tensors = {str(tensor.name): tensor for tensor in tensors}
+        self._arrays: dict[str, Constant] = {}
+
+    def __getitem__(self, name: str) -> Constant:
+        if name not in self._arrays:
+            self._arrays[name] = array(self._tensors[name])
+        return self._arrays[name]
+
+    def __setitem__(self, name: str, value: Constant) -> None:
+        self._arrays[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        self._arrays.pop(name, None)
+        self._tensors.pop(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays or name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._tensors, *self._arrays)))
+
+    def __len__(self) -> int:
+        return len(self._tensors.keys() | self._arrays.keys())
+
+
 def array(tensor: onnx.TensorProto) -> Constant:
     """Read a constant.
 
@@ -87,7 +120,8 @@ def array(tensor: onnx.TensorProto) -> Constant:
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise ModelError(
             f"constant `{tensor.name}`: its bytes are no {dtype_name(tensor.data_type)} tensor "
-            f"of shape {list(tensor.dims)}"
+            f"of shape {list(tensor.dims)}",
+            hint="export the model again, and copy all of it",
         ) from error
 
 
@@ -104,16 +138,21 @@ def tensor_type(info: onnx.ValueInfoProto) -> TensorType | None:
 
 
 def infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Add the inferred type of every tensor.
+    """The model with the inferred type of every tensor, and without its weights.
+
+    Inference takes and gives the whole model as bytes, so what it does not look at is left out.
 
     Raises
     ------
     ModelError
-        If the operators of the model contradict each other's shapes or types.
+        If the operators of the model contradict each other's shapes or types, or one of them would
+        bring inference down.
     """
+    light = _light(model)
+    check_inferable(light)
     try:
         return onnx.shape_inference.infer_shapes(
-            model, check_type=True, strict_mode=True, data_prop=True
+            light, check_type=True, strict_mode=True, data_prop=True
         )
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise ModelError(
@@ -122,13 +161,38 @@ def infer(model: onnx.ModelProto) -> onnx.ModelProto:
         ) from error
 
 
+def _light(model: onnx.ModelProto) -> onnx.ModelProto:
+    light = onnx.ModelProto(
+        ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions
+    )
+    graph = model.graph
+    light.graph.name = graph.name
+    light.graph.node.extend(graph.node)
+    light.graph.input.extend(graph.input)
+    light.graph.output.extend(graph.output)
+    light.graph.value_info.extend(graph.value_info)
+    light.graph.sparse_initializer.extend(graph.sparse_initializer)
+    for tensor in graph.initializer:
+        if prod(tensor.dims) <= SMALL:
+            light.graph.initializer.append(tensor)
+        else:
+            stub = light.graph.initializer.add(
+                name=tensor.name,
+                data_type=tensor.data_type,
+                dims=tensor.dims,
+                data_location=onnx.TensorProto.EXTERNAL,
+            )
+            stub.external_data.add(key="location", value="left out")
+    return light
+
+
 def facts_of(model: onnx.ModelProto) -> Facts:
     """Look up every tensor of `model`, after shape inference.
 
     Raises
     ------
     ModelError
-        If shapes do not fit together or a constant cannot be read.
+        If shapes do not fit together. A constant that cannot be read is found when it is.
     """
     inferred = infer(model)
     types: dict[str, TensorType] = {}
@@ -136,7 +200,7 @@ def facts_of(model: onnx.ModelProto) -> Facts:
         known = tensor_type(info)
         if known is not None:
             types[info.name] = known
-    constants = {t.name: array(t) for t in model.graph.initializer}
+    constants = Constants(model.graph.initializer)
     for tensor in model.graph.initializer:
         types[tensor.name] = TensorType(tensor.data_type, tuple(tensor.dims))
     producers = {out: i for i, n in enumerate(model.graph.node) for out in n.output if out}

@@ -5,14 +5,16 @@ forms are fixed points: normalising one changes no byte. The digest of a model i
 normal form.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import onnx
-from onnx import helper, inliner, version_converter
+from onnx import helper, inliner, numpy_helper, version_converter
 
 from verifiable.errors import ModelError
-from verifiable.frontend.facts import facts_of, first_line, infer, tensor_type
+from verifiable.frontend.axes import check_sizes, inputs_of, open_axes, size_of, unsized
+from verifiable.frontend.facts import array, facts_of, first_line, infer, tensor_type
+from verifiable.frontend.opsets import check_opsets
 from verifiable.frontend.simplify import (
     bypass,
     clamp_slices,
@@ -51,7 +53,7 @@ def normalise(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProt
         If an axis has no size, a size names no axis, or shapes do not fit together.
     """
     model = upgrade(model)
-    model = write_out(rebuild(size_axes(model, dims)))
+    model = write_out(rebuild(model, *sized_border(model, dims)))
     for _ in range(MAX_PASSES):
         before = len(model.graph.node)
         model = bypass(fold(facts_of(model)))
@@ -63,9 +65,14 @@ def normalise(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProt
 
 
 def upgrade(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Convert a model older than opset 13 to opset 18."""
-    versions = {o.domain: o.version for o in model.opset_import}
-    if versions.get("", versions.get("ai.onnx", OPSET)) >= OLDEST_OPSET:
+    """Convert a model older than opset 13 to opset 18.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be converted, or is newer than the installed onnx.
+    """
+    if check_opsets(model).get("", OPSET) >= OLDEST_OPSET:
         return model
     try:
         return version_converter.convert_version(model, OPSET)
@@ -76,70 +83,67 @@ def upgrade(model: onnx.ModelProto) -> onnx.ModelProto:
         ) from error
 
 
-def size_axes(model: onnx.ModelProto, dims: Mapping[str, int]) -> onnx.ModelProto:
-    """Give every axis of every input a size.
+def sized_border(
+    model: onnx.ModelProto, dims: Mapping[str, int]
+) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    """Inputs and outputs of a model, every axis of every input with a size.
 
     Raises
     ------
     ModelError
         If an axis is left without one, or an entry of `dims` names none.
     """
-    sized = onnx.ModelProto()
-    sized.CopyFrom(model)
-    constants = {t.name for t in sized.graph.initializer}
-    unused = set(dims)
-    border = [(info, True) for info in sized.graph.input]
-    border += [(info, False) for info in sized.graph.output]
-    for info, is_input in border:
-        if info.name in constants or info.type.WhichOneof("value") != "tensor_type":
-            continue
-        for axis, dim in enumerate(info.type.tensor_type.shape.dim):
-            if dim.HasField("dim_value") and dim.dim_value > 0:
-                continue
-            place = f"{info.name}:{axis}"
-            keys = [key for key in (place, dim.dim_param) if key in dims]
-            unused -= set(keys)
-            if keys and dims[keys[0]] > 0:
-                dim.dim_value = dims[keys[0]]
-            elif is_input:
-                key = dim.dim_param or place
-                raise ModelError(
-                    f"input `{info.name}`: axis {axis} (`{key}`) has no fixed size",
-                    hint=f'say which: dims={{"{key}": 1}}',
-                )
-            else:
-                dim.Clear()
-    if unused:
-        raise ModelError(f"no open axis of the model is called {', '.join(sorted(unused))}")
-    return sized
+    check_sizes(model, dims)
+    inputs = [onnx.ValueInfoProto.FromString(i.SerializeToString()) for i in inputs_of(model)]
+    outputs = [onnx.ValueInfoProto.FromString(o.SerializeToString()) for o in model.graph.output]
+    for info in inputs:
+        for axis in open_axes(info):
+            size = size_of(info, axis, dims)
+            if size is None:
+                raise unsized(info, axis)
+            info.type.tensor_type.shape.dim[axis].dim_value = size
+    for info in outputs:
+        for axis in open_axes(info):
+            dim, size = info.type.tensor_type.shape.dim[axis], size_of(info, axis, dims)
+            dim.Clear()
+            if size is not None:
+                dim.dim_value = size
+    return inputs, outputs
 
 
-def rebuild(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Keep what decides the result, drop documentation, metadata and producer.
+def rebuild(
+    model: onnx.ModelProto,
+    inputs: Iterable[onnx.ValueInfoProto],
+    outputs: Iterable[onnx.ValueInfoProto],
+) -> onnx.ModelProto:
+    """A model of its own that keeps what decides the result, without documentation and metadata.
 
     Raises
     ------
     ModelError
-        If an input or output is no tensor.
+        If an input or output is no tensor, or a constant is damaged.
     """
     graph = model.graph
     if graph.sparse_initializer:
         raise ModelError("sparse constants are not taken", hint="store the weights densely")
-    constants = {t.name for t in graph.initializer}
-    inputs = [_plain(i) for i in graph.input if i.name not in constants]
-    outputs = [_plain(o) for o in graph.output]
-    functions = list(model.functions)
     nodes = [_plain_node(node) for node in graph.node]
-    rebuilt = helper.make_graph(nodes, "model", inputs, outputs, list(graph.initializer))
-    used = {node.domain for node in nodes} | {f.domain for f in functions} | {""}
+    used = {node.domain for node in nodes} | {f.domain for f in model.functions} | {""}
     imports = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import}
-    return helper.make_model(
-        rebuilt,
-        functions=functions,
-        opset_imports=[helper.make_opsetid(d, imports[d]) for d in sorted(imports) if d in used],
+    rebuilt = onnx.ModelProto(
         ir_version=IR_VERSION,
         producer_name="",
+        functions=model.functions,
+        opset_import=[helper.make_opsetid(d, imports[d]) for d in sorted(imports) if d in used],
     )
+    rebuilt.graph.name = "model"
+    rebuilt.graph.node.extend(nodes)
+    rebuilt.graph.input.extend(_plain(info) for info in inputs)
+    rebuilt.graph.output.extend(_plain(info) for info in outputs)
+    # The last of several constants of one name counts.
+    rebuilt.graph.initializer.extend(
+        _plain_constant(tensor) for tensor in {t.name: t for t in graph.initializer}.values()
+    )
+    return rebuilt
 
 
 def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -158,7 +162,8 @@ def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
         fused = {node.op_type for node in plain.graph.node if not node.domain} & set(FUSED)
         if fused:
             # The inliner asks for the type of every tensor a fused operator reads.
-            typed = infer(plain)
+            typed = rebuild(plain, plain.graph.input, plain.graph.output)
+            typed.graph.value_info.extend(infer(plain).graph.value_info)
             for tensor in plain.graph.initializer:
                 typed.graph.value_info.append(
                     helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
@@ -167,8 +172,11 @@ def write_out(model: onnx.ModelProto) -> onnx.ModelProto:
                 typed, [("", op) for op in sorted(fused)], inline_schema_functions=True
             )
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"cannot write out {sorted(fused)}: {first_line(error)}") from error
-    return rebuild(plain)
+        raise ModelError(
+            f"cannot write out {sorted(fused)}: {first_line(error)}",
+            hint="export the model without functions and fused operators",
+        ) from error
+    return rebuild(plain, plain.graph.input, plain.graph.output)
 
 
 def type_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -184,8 +192,19 @@ def type_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
 def _plain(info: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
     known = tensor_type(info)
     if known is None:
-        raise ModelError(f"`{info.name}` is no tensor; only tensors may go in and out")
+        raise ModelError(
+            f"`{info.name}` is no tensor; only tensors may go in and out",
+            hint="export the module so that it takes and gives tensors",
+        )
     return helper.make_tensor_value_info(info.name, known.elem, known.shape)
+
+
+def _plain_constant(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """A constant as every other one is written: its bytes, and nothing said about it."""
+    written = {field.name for field, _ in tensor.ListFields()}
+    if tensor.HasField("raw_data") and written <= {"dims", "data_type", "name", "raw_data"}:
+        return tensor
+    return numpy_helper.from_array(array(tensor), tensor.name)
 
 
 def _plain_node(node: onnx.NodeProto) -> onnx.NodeProto:

@@ -1,13 +1,17 @@
-"""Rewrites that change no result: values known ahead, idle nodes, forms that ezkl insists on."""
+"""Rewrites that change no result: values known ahead, idle nodes, forms that ezkl insists on.
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+All of them change the model that they are given, since weights of gigabytes are not to be copied
+once for each.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, reference
 
-from verifiable.frontend.facts import Constant, Facts, attributes, facts_of
+from verifiable.frontend.facts import Constant, Constants, Facts, attributes, facts_of
 
 FOLDED: Final = frozenset(
     {
@@ -32,17 +36,18 @@ FOLD_ERRORS: Final = (
 
 def fold(facts: Facts) -> onnx.ModelProto:
     """Replace what depends on no input by its value."""
-    constants = dict(facts.constants)
-    model = _copy(facts.model)
-    kept: list[onnx.NodeProto] = []
-    for node in facts.model.graph.node:
+    graph = facts.model.graph
+    constants, made = Constants(graph.initializer), dict[str, Constant]()
+    known: set[int] = set()
+    for place, node in enumerate(graph.node):
         values = _value_of(node, constants, facts)
-        if values is None:
-            kept.append(node)
-        else:
-            constants.update(zip(node.output, values, strict=False))
-    _replace(model, kept, constants)
-    return prune(model)
+        if values is not None:
+            known.add(place)
+            made.update(zip(node.output, values, strict=False))
+            constants.update(made)
+    _drop(graph.node, known)
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in made.items())
+    return prune(facts.model)
 
 
 def bypass(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -52,42 +57,41 @@ def bypass(model: onnx.ModelProto) -> onnx.ModelProto:
     facts = facts_of(model)
     outputs = {o.name for o in model.graph.output}
     renamed: dict[str, str] = {}
-    kept: list[onnx.NodeProto] = []
-    for node in model.graph.node:
-        inputs = [renamed.get(name, name) for name in node.input]
-        node = _with_inputs(node, inputs)  # noqa: PLW2901
-        idle = node.op_type == "Identity" or (
+    idle: set[int] = set()
+    for place, node in enumerate(model.graph.node):
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        same = node.op_type == "Identity" or (
             node.op_type in {"Cast", "CastLike"}
-            and facts.elem(inputs[0]) == facts.elem(node.output[0])
+            and facts.elem(node.input[0]) == facts.elem(node.output[0])
         )
-        if idle and not node.domain and node.output[0] not in outputs:
-            renamed[node.output[0]] = inputs[0]
-        else:
-            kept.append(node)
-    _replace(model, kept, dict(facts.constants))
+        if same and not node.domain and node.output[0] not in outputs:
+            renamed[node.output[0]] = node.input[0]
+            idle.add(place)
+    _drop(model.graph.node, idle)
     return prune(model)
 
 
 def prune(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop nodes and constants that no output depends on."""
-    needed = {o.name for o in model.graph.output}
-    kept: list[onnx.NodeProto] = []
-    for node in reversed(model.graph.node):
+    """Drop nodes and constants that no output depends on; constants in order of their names."""
+    graph = model.graph
+    needed = {o.name for o in graph.output}
+    idle: set[int] = set()
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
         if needed & {name for name in node.output if name}:
-            kept.append(node)
             needed.update(node.input)
             needed.update(_outer_names(node))
-    constants = {t.name: t for t in model.graph.initializer if t.name in needed}
-    pruned = _copy(model)
-    del pruned.graph.node[:], pruned.graph.initializer[:]
-    pruned.graph.node.extend(reversed(kept))
-    pruned.graph.initializer.extend(constants[name] for name in sorted(constants))
-    return pruned
+        else:
+            idle.add(place)
+    _drop(graph.node, idle)
+    _drop(graph.initializer, {i for i, t in enumerate(graph.initializer) if t.name not in needed})
+    graph.initializer.sort(key=lambda tensor: str(tensor.name))
+    return model
 
 
 def explicit_strides(facts: Facts) -> Facts:
     """Write strides of 1 where a window operator leaves them out: ezkl insists on them."""
-    model = _copy(facts.model)
+    model = facts.model
     for node in model.graph.node:
         windowed = node.op_type in {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
         shape = facts.shape(node.input[0]) if windowed and node.input else None
@@ -103,7 +107,7 @@ def clamp_slices(facts: Facts) -> onnx.ModelProto:
     Exporters write "to the end" as 2**63 - 1, which has no exact float32, through which ezkl
     passes constants. ONNX clamps to the axis anyhow.
     """
-    model = _copy(facts.model)
+    model = facts.model
     for node in model.graph.node:
         if node.op_type != "Slice" or node.domain or len(node.input) < 3:
             continue
@@ -182,27 +186,10 @@ def _shape_of(node: onnx.NodeProto, facts: Facts) -> list[Constant] | None:
     return [np.array(shape[given.get("start", 0) : given.get("end")], np.int64)]
 
 
-def _with_inputs(node: onnx.NodeProto, inputs: list[str]) -> onnx.NodeProto:
-    changed = onnx.NodeProto()
-    changed.CopyFrom(node)
-    changed.input[:] = inputs
-    return changed
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
-
-
-def _replace(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], constants: Mapping[str, Constant]
-) -> None:
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in constants.items()
-    )
+def _drop(several: Any, places: Collection[int]) -> None:
+    """Take entries out of a repeated field, in place: weights are not copied."""
+    for place in sorted(places, reverse=True):
+        del several[place]
 
 
 def _outer_names(node: onnx.NodeProto) -> Iterator[str]:

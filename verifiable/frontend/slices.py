@@ -101,7 +101,10 @@ def cut_and_slice(model: bytes, at: Sequence[str], groups: Mapping[str, int]) ->
     """
     unknown = set(groups) - set(at)
     if unknown:
-        raise ModelError(f"cannot slice `{min(unknown)}`: the model is not cut there")
+        raise ModelError(
+            f"cannot slice `{min(unknown)}`: the model is not cut there",
+            hint="cut it there as well, or slice another part",
+        )
     pieces: dict[str, tuple[list[str], int]] = {}
     made: list[Part] = []
     for whole in cut(model, at):

@@ -17,6 +17,8 @@ from verifiable.errors import ModelError
 from verifiable.frontend.facts import Facts, dtype_name, facts_of
 from verifiable.frontend.files import parse_model, serialise
 
+_PLACES = "`verifiable inspect MODEL` lists the places where it can be cut"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundary:
@@ -76,22 +78,25 @@ def boundaries(model: bytes) -> tuple[Boundary, ...]:
     ModelError
         If `model` is no ONNX model with fixed shapes.
     """
-    facts = facts_of(parse_model(model))
+    return boundaries_from(facts_of(parse_model(model)))
+
+
+def boundaries_from(facts: Facts) -> tuple[Boundary, ...]:
+    """As `boundaries`, of what is known already."""
     found = []
-    for position in range(len(facts.model.graph.node) - 1):
-        crossing = _crossing(facts, position)
-        if len(crossing) != 1:
+    last = {name: places[-1] for name, places in facts.consumers.items()}
+    # Known after the operator at `position` and read by a later one.
+    crossing = {i.name for i in facts.model.graph.input if i.name in last}
+    for position, node in enumerate(facts.model.graph.node[:-1]):
+        made = {name for name in node.output if last.get(name, -1) > position}
+        crossing = {n for n in crossing if last[n] > position} | made
+        if len(crossing) != 1 or not made:
             continue
-        shape, elem = facts.shape(crossing[0]), facts.elem(crossing[0])
-        made_here = facts.producers.get(crossing[0]) == position
-        if made_here and shape is not None and elem == onnx.TensorProto.FLOAT:
+        (tensor,) = made
+        shape, elem = facts.shape(tensor), facts.elem(tensor)
+        if shape is not None and elem == onnx.TensorProto.FLOAT:
             found.append(
-                Boundary(
-                    tensor=crossing[0],
-                    shape=shape,
-                    operator=str(facts.model.graph.node[position].op_type),
-                    position=position,
-                )
+                Boundary(tensor=tensor, shape=shape, operator=str(node.op_type), position=position)
             )
     return tuple(found)
 
@@ -122,12 +127,12 @@ def cut(model: bytes, at: Sequence[str]) -> tuple[Part, ...]:
     last = len(facts.model.graph.node) - 1
     for name in at:
         if name not in facts.producers:
-            raise ModelError(f"cannot cut at `{name}`: no operator makes it")
+            raise ModelError(f"cannot cut at `{name}`: no operator makes it", hint=_PLACES)
         if facts.producers[name] == last:
-            raise ModelError(f"cannot cut at `{name}`: nothing comes after it")
+            raise ModelError(f"cannot cut at `{name}`: nothing comes after it", hint=_PLACES)
     ends = sorted({facts.producers[name] for name in at})
     if len(ends) != len(at):
-        raise ModelError(f"cannot cut twice at one place: {', '.join(at)}")
+        raise ModelError(f"cannot cut twice at one place: {', '.join(at)}", hint=_PLACES)
     starts = [0, *(end + 1 for end in ends)]
     return tuple(_part(facts, start, end) for start, end in zip(starts, [*ends, last], strict=True))
 
@@ -148,13 +153,6 @@ def links(parts: Sequence[Part]) -> tuple[Link, ...]:
             if source != i:
                 found.append(Link(tensor=name, from_part=source, to_part=i))
     return tuple(found)
-
-
-def _crossing(facts: Facts, position: int) -> list[str]:
-    """Tensors known after node `position` and read by a later node, in order of making."""
-    early = [i.name for i in facts.model.graph.input]
-    early += [n for node in facts.model.graph.node[: position + 1] for n in node.output if n]
-    return [n for n in early if any(i > position for i in facts.consumers.get(n, ()))]
 
 
 def _part(facts: Facts, start: int, end: int) -> Part:
@@ -193,5 +191,5 @@ def _part(facts: Facts, start: int, end: int) -> Part:
 def _info(facts: Facts, name: str) -> onnx.ValueInfoProto:
     known = facts.types.get(name)
     if known is None or known.shape is None:
-        raise ModelError(f"`{name}` would cross a cut but has no fixed shape")
+        raise ModelError(f"`{name}` would cross a cut but has no fixed shape", hint=_PLACES)
     return helper.make_tensor_value_info(name, known.elem, known.shape)

@@ -110,14 +110,19 @@ def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None
     return tuple(result)
 
 
-def _type_is_bounded(ins: Instruction, _: Types) -> Iterator[str]:
-    shape = ins.type.shape
+def type_problems(kind: TensorType) -> Iterator[str]:
+    """Say what is wrong with a tensor's type, whoever makes the tensor."""
+    shape = kind.shape
     if len(shape) > MAX_RANK:
         yield f"rank {len(shape)} is above {MAX_RANK}"
     elif any(not 0 <= extent <= MAX_EXTENT for extent in shape):
         yield f"an extent of {list(shape)} is not in 0..{MAX_EXTENT}"
     elif prod(shape) > MAX_ELEMENTS:
         yield f"{prod(shape)} elements are above {MAX_ELEMENTS}"
+
+
+def _type_is_bounded(ins: Instruction, _: Types) -> Iterator[str]:
+    yield from type_problems(ins.type)
 
 
 def _dot_fits(ins: Instruction, types: Types) -> Iterator[str]:
@@ -342,4 +347,5 @@ __all__ = [
     "input_types",
     "literal_problem",
     "output_types",
+    "type_problems",
 ]

@@ -96,6 +96,7 @@ class Outcome:
     case: Case
     status: str
     detail: str = ""
+    hint: str | None = None
 
     @property
     def reason(self) -> str:
@@ -185,7 +186,7 @@ def outcome(case: Case) -> Outcome:
     try:
         graph, weights = lower(case.model, frozen=case.frozen)
     except (UnsupportedError, ModelError, GraphError) as error:
-        return Outcome(case=case, status="refused", detail=str(error))
+        return Outcome(case=case, status="refused", detail=str(error), hint=error.hint)
     results = run_slowly(graph, weights, case.inputs)
     for name, wanted in case.outputs:
         problem = difference(results[name], wanted)

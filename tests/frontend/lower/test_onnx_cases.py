@@ -47,6 +47,11 @@ def test_a_wrong_number_is_never_listed() -> None:
 
 
 @pinned
+def test_each_refusal_says_what_to_do() -> None:
+    assert [o.case.name for o in found() if o.status == "refused" and not o.hint] == []
+
+
+@pinned
 def test_more_cases_pass_than_onnxruntime_passes() -> None:
     assert len(found()) == 1413
     assert sum(o.status == "passed" for o in found()) > ONNXRUNTIME

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from verifiable.frontend.lower.lowering import Lowered, lower, lower_model
+from verifiable.frontend.lower.lowering import Lowered, lower, lower_model, survey
 from verifiable.frontend.lower.refusal import Refusal
 
 FAMILIES = (
@@ -15,4 +15,4 @@ FAMILIES = (
 for _family in FAMILIES:
     import_module(f"{__name__}.{_family}")
 
-__all__ = ["FAMILIES", "Lowered", "Refusal", "lower", "lower_model"]
+__all__ = ["FAMILIES", "Lowered", "Refusal", "lower", "lower_model", "survey"]

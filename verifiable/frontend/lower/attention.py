@@ -8,6 +8,7 @@ import numpy as np
 
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.expression import Expression
+from verifiable.frontend.lower.made import line
 from verifiable.frontend.lower.node import Node, lowers
 from verifiable.frontend.lower.rows import cut
 from verifiable.frontend.lower.softmax import softmax_rows
@@ -149,8 +150,8 @@ def _bias(b: Builder, node: Node, heads: Heads, before: int) -> Value | None:
         valid = b.reshape(b.cast(node.input(6), DType.I64), [heads.shape[0], 1, 1, 1])
     if left < 0 and right < 0 and valid is None:
         return mask
-    here = b.constant(np.arange(length).reshape(-1, 1) + before, DType.I64)
-    there = b.constant(np.arange(extent), DType.I64)
+    here = b.constant(line(length).reshape(-1, 1) + before, DType.I64)
+    there = b.constant(line(extent), DType.I64)
 
     def allowed(query: Expression, key: Expression) -> Expression:
         seen = key.equals(key)

@@ -14,6 +14,7 @@ import numpy as np
 
 from verifiable.engines.native_hash import best_hasher
 from verifiable.frontend.lower.expression import Expression, Function, literal, trace
+from verifiable.frontend.lower.made import afford_instruction
 from verifiable.frontend.lower.values import Value
 from verifiable.frontend.lower.views import compose, row_major
 from verifiable.graph.check import broadcast_shape, check
@@ -46,6 +47,9 @@ DTYPES: Final = {np.dtype(d.numpy): d for d in DType}
 _UNROOTED: Final = Sha256(bytes(32))
 _FOLD_ALWAYS: Final = 1 << 16
 """Bytes up to which a constant result is computed, even if its operands are smaller."""
+_FOLD_MOST: Final = 1 << 30
+"""Bytes of all constant results, beside four times what the model itself holds: a chain of joins
+doubles at each link."""
 
 
 class Builder:
@@ -58,6 +62,7 @@ class Builder:
         self._small: dict[tuple[TensorType, bytes], Index] = {}
         self._inputs: list[str] = []
         self._regions: list[Region] = []
+        self._held = self._made = 0  # bytes of constants, and of those that were folded
         self.moved: dict[Index, Index] = {}
         """Once finished: where each instruction stands in the graph."""
 
@@ -89,6 +94,7 @@ class Builder:
             key = (kind, array.tobytes())
             if key in self._small:
                 return Value(self._small[key], kind)
+        self._held += array.nbytes
         value = self._append(Const(type=kind, root=_UNROOTED))
         self._constants[value.index] = array
         if array.nbytes <= 1024:
@@ -318,6 +324,7 @@ class Builder:
         )  # fmt: skip
 
     def _append(self, instruction: Instruction) -> Value:
+        afford_instruction(instruction.type, len(self))
         self._instructions.append(instruction)
         return Value(Index(len(self._instructions) - 1), instruction.type)
 
@@ -327,8 +334,10 @@ class Builder:
         sources = operands(instruction)
         if all(i in self._constants for i in sources):
             arrays = [self._constants[i] for i in sources]
-            largest = max((a.nbytes for a in arrays), default=0)
-            if instruction.type.nbytes <= max(_FOLD_ALWAYS, 2 * largest):
+            largest, made = max((a.nbytes for a in arrays), default=0), instruction.type.nbytes
+            room = _FOLD_MOST + 4 * (self._held - self._made) - self._made
+            if made <= min(max(_FOLD_ALWAYS, 2 * largest), room):
+                self._made += made
                 value = self.constant(_folded(instruction, arrays))
                 self._known[instruction] = value.index
                 return value

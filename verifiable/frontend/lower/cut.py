@@ -8,6 +8,7 @@ import numpy as np
 
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.expression import Expression
+from verifiable.frontend.lower.made import afford, line
 from verifiable.frontend.lower.node import Node, axis_of, lowers
 from verifiable.frontend.lower.shape import axes_of, extents_of
 from verifiable.frontend.lower.views import row_major
@@ -70,7 +71,10 @@ def split(b: Builder, node: Node) -> Sequence[Value]:
     if node.has(1):
         sizes = node.ints(1)
     else:
-        count = max(int(node.attribute("num_outputs", len(node.proto.output))), 1)
+        count = len(node.proto.output)
+        if node.attribute("num_outputs", count) != count:
+            given = node.attribute("num_outputs")
+            raise node.refuse(f"num_outputs is {given}, and it has {count} outputs")
         most = -(-extent // count)
         sizes = [max(min(most, extent - i * most), 0) for i in range(count)]
         if node.version < 18 and extent % count:
@@ -123,6 +127,9 @@ def tiled(b: Builder, x: Value, repeats: Sequence[int]) -> Value:
     return b.reshape(wide, [e * r for e, r in zip(x.shape, repeats, strict=True)])
 
 
+LIST: Final = 16
+"""Times that a Python list is dearer than an element."""
+
 _MODES: Final = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 
 
@@ -149,10 +156,11 @@ def pad(b: Builder, node: Node) -> Value:
         if before[axis] or after[axis]:
             if not x.shape[axis]:
                 raise node.refuse(f"has nothing to copy along axis {axis} of {x.type}")
-            places = np.arange(x.shape[axis])
+            places = line(x.shape[axis])
             if len(places) == 1 and mode == "reflect":
                 raise node.refuse(f"has nothing to reflect along axis {axis} of {x.type}")
             around = (before[axis], after[axis])
+            afford([sum(around) + len(places)])
             x = take_known(b, x, axis, np.pad(places, around, mode=_MODES[mode]))  # type: ignore[call-overload]
     return x
 
@@ -244,7 +252,7 @@ def reverse_sequence(b: Builder, node: Node) -> Value:
         raise node.refuse(f"has lengths {lengths.type} for a batch of {rows}")
     index = b.map(
         lambda t, n: (t < n).where(n - 1 - t, t),
-        b.constant(np.arange(steps, dtype=np.int64)),
+        b.constant(line(steps)),
         b.reshape(b.cast(lengths, DType.I64), [rows, 1]),
     )
     found = b.gather(b.reshape(apart, [rows, steps, prod(apart.shape[2:])]), index)
@@ -272,6 +280,8 @@ def col2im(b: Builder, node: Node) -> Value:
     ]
     if len(x.shape) != 3 or x.shape[1] % prod(block) or x.shape[2] != prod(counts):
         raise node.refuse(f"cannot lay {x.type} out on {image} in blocks of {block}")
+    afford([rank, *block, *counts])
+    afford([LIST, *image])
     offsets = np.indices(block).reshape(rank, -1) * np.array(dilations)[:, None]
     corners = np.indices(counts).reshape(rank, -1) * np.array(strides)[:, None]
     places = offsets[:, :, None] + corners[:, None, :] - np.array(pads[:rank])[:, None, None]

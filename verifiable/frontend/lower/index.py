@@ -8,6 +8,7 @@ from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.cut import cut, take, take_known
 from verifiable.frontend.lower.elementwise import NUMBERS
 from verifiable.frontend.lower.expression import Expression
+from verifiable.frontend.lower.made import line
 from verifiable.frontend.lower.node import Node, axis_of, lowers
 from verifiable.frontend.lower.views import row_major
 from verifiable.graph.vocabulary import DType, Fold
@@ -132,7 +133,7 @@ def one_hot(b: Builder, node: Node) -> Value:
         raise node.refuse(f"takes indices {index.type} and values {values.type}")
     depth = node.integer(1)
     axis = axis_of(node, int(node.attribute("axis", -1)), len(index.shape) + 1)
-    places = np.arange(depth, dtype=np.int64)
+    places = line(depth)
 
     def hit(i: Expression, place: Expression) -> Expression:
         return (i < 0).where(i + depth, i).equals(place)

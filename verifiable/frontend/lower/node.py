@@ -10,24 +10,23 @@ from typing import Any, Final
 
 import onnx
 
-from verifiable.errors import UnsupportedError
+from verifiable.errors import ModelError, UnsupportedError
 from verifiable.frontend.facts import attributes
 from verifiable.frontend.lower.builder import DTYPES, Builder, Value
+from verifiable.frontend.lower.constants import check_numbers
+from verifiable.frontend.lower.elements import ELEMENTS
+from verifiable.frontend.lower.hints import of_refused
 from verifiable.graph.ir import Array
 from verifiable.graph.vocabulary import DType
 
-ELEMENTS: Final = {
-    int(onnx.TensorProto.FLOAT): DType.F32,
-    int(onnx.TensorProto.INT8): DType.I8,
-    int(onnx.TensorProto.UINT8): DType.U8,
-    int(onnx.TensorProto.INT32): DType.I32,
-    int(onnx.TensorProto.INT64): DType.I64,
-    int(onnx.TensorProto.BOOL): DType.BOOL,
-}
-"""Element types of ONNX that the machine has."""
-
-_RANDOM: Final = "draws at random, and a claim needs the same result each time"
-_UNKNOWN_EXTENT: Final = "the extents of its result depend on the input"
+_RANDOM: Final = (
+    "draws at random, and a claim needs the same result each time",
+    "draw the numbers outside the model and make them an input",
+)
+_UNKNOWN_EXTENT: Final = (
+    "the extents of its result depend on the input",
+    "leave it to whoever reads the outputs, or take a fixed number with TopK",
+)
 NEVER: Final = {
     **dict.fromkeys(
         (
@@ -42,9 +41,9 @@ NEVER: Final = {
     ),
     "NonMaxSuppression": _UNKNOWN_EXTENT,
     "Unique": _UNKNOWN_EXTENT,
-    "ImageDecoder": "reads files: decode images before they are an input",
+    "ImageDecoder": ("reads files", "decode images before they are an input"),
 }
-"""Operators that the machine cannot have, and why; of the default domain."""
+"""Operators of the default domain that the machine cannot have: why, and what to do."""
 
 Result = Value | None | Sequence[Value | None]
 
@@ -67,6 +66,11 @@ class Node:
     def op(self) -> str:
         """Operator type."""
         return str(self.proto.op_type)
+
+    @property
+    def domain(self) -> str:
+        """Domain of the operator, the default one called ``""``."""
+        return "" if self.proto.domain == "ai.onnx" else str(self.proto.domain)
 
     def has(self, i: int) -> bool:
         """Whether input `i` was given."""
@@ -128,8 +132,11 @@ class Node:
         return output < len(self.proto.output) and bool(self.proto.output[output])
 
     def refuse(self, what: str, *, hint: str | None = None) -> UnsupportedError:
-        """The error to raise: names this operator, says what it lacks."""
-        return UnsupportedError(f"{self.label}: {what}", hint=hint)
+        """The error to raise: names this operator, says what it lacks.
+
+        Without a hint of its own it has one that ONNX's schemas give; see `hints`.
+        """
+        return UnsupportedError(f"{self.label}: {what}", hint=hint or of_refused(self))
 
     def float_input(self, i: int) -> Value:
         """Input `i`, which must be f32."""
@@ -165,8 +172,14 @@ def node_of(
     label: str,
     version: int,
 ) -> Node:
-    """Make a `Node`."""
-    return Node(
+    """Make a `Node`.
+
+    Raises
+    ------
+    UnsupportedError
+        If one of its attributes is a NaN.
+    """
+    node = Node(
         builder=builder,
         proto=proto,
         label=label,
@@ -174,6 +187,13 @@ def node_of(
         inputs=tuple(inputs),
         attributes=attributes(proto),
     )
+    for name, value in node.attributes.items():
+        if any(isinstance(v, float) for v in (value if isinstance(value, list) else [value])):
+            try:
+                check_numbers(f"attribute {name}", value)
+            except ModelError as error:
+                raise node.refuse(str(error), hint=error.hint) from error
+    return node
 
 
 def axis_of(node: Node, axis: int, rank: int) -> int:

@@ -11,6 +11,7 @@ from verifiable.frontend.lower.cut import cut
 from verifiable.frontend.lower.elementwise import NARROW, NUMBERS, widely
 from verifiable.frontend.lower.expression import Expression
 from verifiable.frontend.lower.index import axis_back, last_axis
+from verifiable.frontend.lower.made import afford, line
 from verifiable.frontend.lower.node import Node, axis_of, lowers
 from verifiable.graph.vocabulary import DType, Fold, Scalar
 
@@ -80,7 +81,7 @@ def _keys(b: Builder, x: Value, largest: bool) -> Value:
         return ((order if largest else -order) << _WORD) | below
 
     # The place's bits are turned over, so that of equal elements the first has the larger key.
-    below = np.arange(x.shape[-1], dtype=np.int64) ^ _LOW
+    below = line(x.shape[-1]) ^ _LOW
     return b.map(key, x, b.constant(below))
 
 
@@ -107,7 +108,8 @@ def _sorted(b: Builder, keys: Value, levels: int) -> Value:
     Batcher, "Sorting networks and their applications", AFIPS 1968.
     """
     rows, extent = keys.shape
-    places = np.arange(extent)
+    afford([levels * (levels + 1) // 2, -(-extent // 8)])
+    places = line(extent)
     for block in range(1, levels + 1):
         for distance in range(block - 1, -1, -1):
             apart = b.reshape(keys, [rows, extent >> (distance + 1), 2, 1 << distance])
@@ -138,7 +140,7 @@ def _by_pairs(b: Builder, node: Node, x: Value, count: int, largest: bool) -> Va
 
     own, other = b.reshape(x, [rows, extent, 1]), b.reshape(x, [rows, 1, extent])
     rank = b.reduce(b.map(before, own, other, earlier), Fold.SUM)
-    wanted = b.constant(np.arange(count, dtype=np.int64).reshape(count, 1))
+    wanted = b.constant(line(count).reshape(count, 1))
     at = b.map(lambda r, w: r.equals(w), b.reshape(rank, [rows, 1, extent]), wanted)
     return b.reduce(at, Fold.ARGMAX)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.expression import Expression
+from verifiable.frontend.lower.made import afford, line
 from verifiable.frontend.lower.node import Node, lowers
 from verifiable.frontend.lower.powers import power
 from verifiable.frontend.lower.views import row_major
@@ -78,9 +79,10 @@ def _places(b: Builder, node: Node, x: Value, windows: Windows) -> Value:
     strides = row_major(x.shape)[2:]
     if node.attribute("storage_order", 0):
         strides = tuple(prod(x.shape[2 : 2 + a]) for a in range(rank))
+    afford(windows.counts)
     corner = np.zeros(windows.counts, np.int64)
     for axis, stride in enumerate(strides):
-        first = np.arange(windows.counts[axis]) * windows.strides[axis] - windows.before[axis]
+        first = line(windows.counts[axis]) * windows.strides[axis] - windows.before[axis]
         corner += (first * stride).reshape([-1 if a == axis else 1 for a in range(rank)])
     within = row_major(windows.kernel)
 
@@ -93,7 +95,7 @@ def _places(b: Builder, node: Node, x: Value, windows: Windows) -> Value:
             total = total + digit * (stride * windows.dilations[axis])
         return total
 
-    image = np.arange(lead, dtype=np.int64).reshape(lead, 1) * prod(x.shape[2:])
+    image = line(lead).reshape(lead, 1) * prod(x.shape[2:])
     made = b.map(number, place, b.constant(corner.reshape(1, -1)), b.constant(image))
     return b.reshape(made, [*x.shape[:2], *windows.counts])
 
@@ -104,15 +106,17 @@ def average_pool(b: Builder, node: Node) -> Value:
     node.float_input(0)
     x, windows = _pooled(node)
     total = folded_windows(b, x, windows, Fold.SUM, 0.0)
+    afford(windows.counts)
     count = np.ones((), np.float32)
     for axis, extent in enumerate(x.shape[2:]):
         first, last = 0, extent
+        afford([windows.counts[axis], windows.kernel[axis]])
         if node.attribute("count_include_pad", 0):
             first, last = -windows.before[axis], extent + windows.after[axis]
         places = (
-            np.arange(windows.counts[axis])[:, None] * windows.strides[axis]
+            line(windows.counts[axis])[:, None] * windows.strides[axis]
             - windows.before[axis]
-            + np.arange(windows.kernel[axis]) * windows.dilations[axis]
+            + line(windows.kernel[axis]) * windows.dilations[axis]
         )
         inside = ((places >= first) & (places < last)).sum(axis=1)
         count = count[..., None] * inside.astype(np.float32)
@@ -187,9 +191,9 @@ def _scattered(
             f"of {count} elements to {places} places compares more than {MAX_PAIRS} pairs",
             hint="use Resize or ConvTranspose",
         )
-    number = b.constant(np.arange(1, count + 1), DType.I64)
+    number = b.constant(line(1, count + 1), DType.I64)
     targets = b.reshape(index, [1, count])
-    here = b.constant(np.arange(places).reshape(-1, 1), DType.I64)
+    here = b.constant(line(places).reshape(-1, 1), DType.I64)
     chosen = b.map(lambda t, h, n: t.equals(h).where(n, 0), targets, here, number)
     last = b.reduce(chosen, Fold.MAX)
     # Out of range where no element has this place: Gather then gives 0.

@@ -157,6 +157,8 @@ def _cell(
         size,
     ):
         raise node.refuse(f"weights {weights.type} and {recurrence.type} do not fit")
+    if node.attribute("hidden_size", size) != size:
+        raise node.refuse(f"hidden_size is {node.attribute('hidden_size')}, weights are for {size}")
 
     def own(value: Value, shape: Sequence[int]) -> Value:
         return b.reshape(cut(b, value, 0, number, 1), shape)

@@ -1,4 +1,4 @@
-"""What could not be lowered, and why."""
+"""What could not be lowered, why, and what to do about it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Refusal:
     op: str
     label: str
     what: str
-    hint: str | None
+    hint: str
 
 
 def too_dear_operators(graph: Graph) -> tuple[Refusal, ...]:

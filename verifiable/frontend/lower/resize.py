@@ -12,6 +12,7 @@ from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.cut import take, take_known
 from verifiable.frontend.lower.expression import Expression
 from verifiable.frontend.lower.index import axis_back, last_axis
+from verifiable.frontend.lower.made import afford, line
 from verifiable.frontend.lower.node import Node, lowers
 from verifiable.frontend.lower.shape import axes_of, extents_of
 from verifiable.graph.vocabulary import DType
@@ -37,7 +38,10 @@ class Stretch:
 
     @property
     def width(self) -> float:
-        """Extent after, before it is rounded down."""
+        """Extent after, before it is rounded down.
+
+        ONNX's node cases and its evaluator align corners by this; onnxruntime rounds down first.
+        """
         return self.scale * self.own
 
 
@@ -110,7 +114,8 @@ def _taps(node: Node, places: Floats, stretch: Stretch) -> tuple[NDArray[np.int6
     reach = 1 if mode == "linear" else 2
     shrink = min(stretch.scale, 1.0) if node.attribute("antialias", 0) else 1.0
     first = floor(-reach / shrink) + 1
-    offsets = np.arange(first, 2 - first)
+    offsets = line(first, 2 - first)
+    afford([len(places), len(offsets)])
     distance = (offsets - ratio[:, None]) * shrink
     linear = np.clip(1 - np.abs(distance), 0, 1)
     weights = linear if mode == "linear" else cubic_kernel(distance, a)
@@ -124,8 +129,9 @@ def weighted(b: Builder, x: Value, axis: int, taps: NDArray[np.int64], weights: 
     """Sums of places along one axis, of ``taps [J, T]`` with ``weights [J, T]``."""
     used = np.flatnonzero((weights != 0).any(axis=0))
     if len(used) > CHAIN:
+        afford([len(taps), x.shape[axis]])
         matrix = np.zeros((len(taps), x.shape[axis]))
-        np.add.at(matrix, (np.arange(len(taps))[:, None], taps), weights)
+        np.add.at(matrix, (line(len(taps))[:, None], taps), weights)
         rows = last_axis(b, x, axis)
         flat = b.reshape(rows, [1, prod(rows.shape[:-1]), rows.shape[-1]])
         summed = b.dot(flat, b.constant(matrix.astype(np.float32)[None]))
@@ -161,7 +167,7 @@ def resize(b: Builder, node: Node) -> Value:
             continue
         if not stretch.own or not stretch.extent:
             raise node.refuse(f"makes {stretch.extent} places of {stretch.own}")
-        places = _COORDINATES[coordinates](np.arange(stretch.extent, dtype=np.float64), stretch)
+        places = _COORDINATES[coordinates](line(stretch.extent).astype(np.float64), stretch)
         if nearest:
             how = node.attribute("nearest_mode", "round_prefer_floor")
             if how not in _NEAREST:
@@ -195,7 +201,7 @@ def _crop(b: Builder, node: Node, x: Value, stretches: Sequence[Stretch]) -> Val
                 return (low + high) * (0.5 * last)
             return low * float(last) + i * (high - low) * float(last) / float(count - 1)
 
-        steps = b.constant(np.arange(count, dtype=np.float32))
+        steps = b.constant(line(count).astype(np.float32))
         at = b.map(place, steps, start, stop)
         column = [count, *[1] * (len(x.shape) - stretch.axis - 1)]
         x = _cropped(b, x, stretch, at, column, mode == "linear", outside)

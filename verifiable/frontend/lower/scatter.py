@@ -15,6 +15,7 @@ from verifiable.frontend.lower.cut import cut
 from verifiable.frontend.lower.elementwise import NARROW, widely
 from verifiable.frontend.lower.expression import Expression
 from verifiable.frontend.lower.index import axis_back, index_input, last_axis, linear
+from verifiable.frontend.lower.made import line
 from verifiable.frontend.lower.node import Node, axis_of, lowers
 from verifiable.graph.vocabulary import DType, Fold
 
@@ -86,10 +87,10 @@ def write(b: Builder, node: Node, data: Value, places: Value, updates: Value, ho
             f"writes {count} updates to {extent} places of {rows * inner}: too large a matrix",
             hint="write fewer at once, or to constant places",
         )
-    numbers = b.constant(np.arange(extent, dtype=np.int64).reshape(extent, 1))
+    numbers = b.constant(line(extent).reshape(extent, 1))
     looked_up = b.reshape(places, [places.shape[0], 1, count])
     if how == "none":
-        order = b.constant(np.arange(1, count + 1, dtype=np.int64))
+        order = b.constant(line(1, count + 1))
         found = b.reduce(
             b.map(lambda at, k, j: at.equals(k).where(j, 0), looked_up, numbers, order), Fold.MAX
         )
@@ -228,7 +229,7 @@ def tensor_scatter(b: Builder, node: Node) -> Value:
         # -1 stands for a place that is not written.
         return ((offset >= 0) & (offset < count)).where(offset, -1)
 
-    found = b.map(source, b.constant(np.arange(extent, dtype=np.int64)), start)
+    found = b.map(source, b.constant(line(extent)), start)
     found = b.reshape(b.expand(found, [batch, middle, extent]), [batch * middle, extent])
     inner = prod(cache.shape[axis + 1 :])
     new = b.gather(

@@ -9,11 +9,14 @@ import onnx
 
 from verifiable.errors import ModelError
 from verifiable.frontend.lower.builder import Builder, Value
+from verifiable.frontend.lower.constants import constant_array
 from verifiable.frontend.lower.elementwise import target
-from verifiable.frontend.lower.lowering import constant_array
+from verifiable.frontend.lower.hints import TOO_LARGE
+from verifiable.frontend.lower.made import line
 from verifiable.frontend.lower.node import Node, axis_of, lowers
-from verifiable.graph.check import broadcast_shape
-from verifiable.graph.vocabulary import MAX_EXTENT, DType
+from verifiable.graph.check import broadcast_shape, type_problems
+from verifiable.graph.ir import TensorType
+from verifiable.graph.vocabulary import DType
 
 
 def axes_of(node: Node, axes: Sequence[int], rank: int) -> list[int]:
@@ -36,10 +39,12 @@ def extents_of(node: Node, shape: Sequence[int]) -> list[int]:
     Raises
     ------
     UnsupportedError
-        If an extent is negative or beyond the machine's.
+        If the machine has no tensor of that shape.
     """
-    if any(not 0 <= extent <= MAX_EXTENT for extent in shape):
-        raise node.refuse(f"makes a tensor of shape {list(shape)}")
+    problem = next(type_problems(TensorType(DType.F32, tuple(shape))), None)
+    if problem is not None:
+        hint = TOO_LARGE if min(shape, default=0) >= 0 else None
+        raise node.refuse(f"makes a tensor of shape {list(shape)}: {problem}", hint=hint)
     return list(shape)
 
 
@@ -71,7 +76,7 @@ _VALUES = {
 
 def _tensor(node: Node, value: onnx.TensorProto) -> Any:
     try:
-        return constant_array(value)
+        return constant_array(value, "attribute value")
     except ModelError as error:
         raise node.refuse(str(error), hint=error.hint) from error
 
@@ -207,8 +212,8 @@ def diagonals(b: Builder, shape: Sequence[int], where: Any) -> Value:
     rows, columns = shape
     if not rows or not columns:
         return b.constant(np.zeros((rows, columns), where(np.zeros(1, np.int64)).dtype))
-    line = b.constant(where(np.arange(1 - rows, columns)))
-    return b.view(line, (rows, columns), (-1, 1), offset=rows - 1)
+    whole = b.constant(where(line(1 - rows, columns)))
+    return b.view(whole, (rows, columns), (-1, 1), offset=rows - 1)
 
 
 @lowers("EyeLike")
@@ -240,12 +245,13 @@ def range_(b: Builder, node: Node) -> Value:
     if any(node.known(i).size != 1 for i in range(3)):
         raise node.refuse("takes three numbers")
     start, limit, delta = (node.known(i).reshape(-1)[0] for i in range(3))
-    if not start.dtype == limit.dtype == delta.dtype or not delta:
+    finite = np.isfinite([start, limit, delta]).all()
+    if not start.dtype == limit.dtype == delta.dtype or not delta or not finite:
         raise node.refuse(f"goes from {start} to {limit} by {delta}")
     if start.dtype == np.float32:
         count = max(ceil((float(limit) - float(start)) / float(delta)), 0)
     else:
         count = max(-(-(int(limit) - int(start)) // int(delta)), 0)
     extents_of(node, [count])
-    steps = b.constant(np.arange(count).astype(start.dtype))
+    steps = b.constant(line(count).astype(start.dtype))
     return b.map(lambda n, first, step: first + n * step, steps, *(node.input(i) for i in (0, 2)))

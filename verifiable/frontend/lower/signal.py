@@ -7,6 +7,7 @@ import numpy as np
 
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.expression import Expression
+from verifiable.frontend.lower.made import line
 from verifiable.frontend.lower.node import ELEMENTS, Node, axis_of, lowers
 from verifiable.frontend.lower.rows import move_axis
 from verifiable.frontend.lower.windows import fitted
@@ -44,7 +45,7 @@ def forward_matrix(length: int, parts: int, bins: int, *, inverse: bool) -> Arra
 def real_inverse_matrix(length: int, bins: int) -> Array:
     """Rows ``[length, 2 * bins]``: a real signal from the first half of its spectrum."""
     cosine, sine = _waves(length, length)
-    used = np.arange(bins)
+    used = line(bins)
     # The other half is the mirror image: all bins count twice but the first and the middle one.
     twice = np.where((used == 0) | (2 * used == length), 1.0, 2.0) / length
     made = np.stack([cosine[:, used] * twice, -sine[:, used] * twice], axis=-1)
@@ -53,7 +54,7 @@ def real_inverse_matrix(length: int, bins: int) -> Array:
 
 def _waves(rows: int, length: int) -> tuple[Array, Array]:
     # The angle is reduced in integers, where it is exact.
-    turns = np.outer(np.arange(rows), np.arange(length)) % length / length
+    turns = np.outer(line(rows), line(length)) % length / length
     return np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)
 
 
@@ -149,7 +150,7 @@ def cosine_window(b: Builder, node: Node) -> Value:
     if size < 0:
         raise node.refuse(f"size is {size}")
     period = size if node.attribute("periodic", 1) else size - 1
-    angle = 2 * np.pi * np.arange(size) / max(period, 1)
+    angle = 2 * np.pi * line(size) / max(period, 1)
     first, second, third = _COSINES[node.op]
     return b.constant(first - second * np.cos(angle) + third * np.cos(2 * angle), DType.F32)
 
@@ -168,7 +169,7 @@ def mel_weights(b: Builder, node: Node) -> Value:
     rate, low, high = (b.reshape(node.input(i), []) for i in (2, 3, 4))
     rate = b.cast(rate, DType.F32)
     low, high = b.cast(low, DType.F32), b.cast(high, DType.F32)
-    number = b.constant(np.arange(bins + 2), DType.F32)
+    number = b.constant(line(bins + 2), DType.F32)
 
     def mel(hertz: Expression) -> Expression:
         return (hertz * (1 / 700) + 1.0).log() * (2595 / log(10))
@@ -181,7 +182,7 @@ def mel_weights(b: Builder, node: Node) -> Value:
     hertz = b.map(point, number, low, high)
     places = b.map(lambda h, r: (h * float(length + 1) / r).floor(), hertz, rate)
     left, centre, right = (b.slice(places, [i], [bins], [1]) for i in range(3))
-    row = b.constant(np.arange(length // 2 + 1).reshape(-1, 1), DType.F32)
+    row = b.constant(line(length // 2 + 1).reshape(-1, 1), DType.F32)
 
     def rising(j: Expression, p: Expression, q: Expression) -> Expression:
         slope = (q - p).equals(0.0).where(1.0, (j - p) / (q - p))

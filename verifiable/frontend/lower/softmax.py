@@ -1,8 +1,7 @@
 """Softmax and its kin: four instructions, the last two of which an engine may fuse."""
 
-import numpy as np
-
 from verifiable.frontend.lower.builder import Builder, Value
+from verifiable.frontend.lower.made import line
 from verifiable.frontend.lower.node import Node, axis_of, lowers
 from verifiable.frontend.lower.rows import move_axis
 from verifiable.graph.vocabulary import DType, Fold
@@ -28,7 +27,7 @@ def log_softmax_rows(b: Builder, x: Value) -> Value:
 
 def _hardmax_rows(b: Builder, x: Value) -> Value:
     place = b.reshape(b.reduce(x, Fold.ARGMAX), [*x.shape[:-1], 1])
-    count = b.constant(np.arange(x.shape[-1]), DType.I64)
+    count = b.constant(line(x.shape[-1]), DType.I64)
     return b.map(lambda p, i: p.equals(i).to(DType.F32), place, count)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.expression import Expression
+from verifiable.frontend.lower.made import afford, line
 from verifiable.frontend.lower.node import Node, lowers
 from verifiable.frontend.lower.scatter import MOST
 from verifiable.graph.vocabulary import DType, Fold
@@ -64,8 +65,9 @@ def tf_idf(b: Builder, node: Node) -> Value:
         raise node.refuse(f"has ngram_indexes {columns}, wanted each once")
     found = _scaled(b, b.concat(parts, 1), factors, mode)
     # Columns that no n-gram is mapped to read beyond the end, which gives 0.
+    afford([extent])
     order = np.full(extent, len(targets), np.int64)
-    order[targets] = np.arange(len(targets))
+    order[targets] = line(len(targets))
     placed = b.gather(
         b.reshape(found, [rows.shape[0], len(targets), 1]), b.constant(order.reshape(1, -1))
     )

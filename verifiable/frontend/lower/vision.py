@@ -8,6 +8,7 @@ import numpy as np
 from verifiable.frontend.lower.builder import Builder, Value
 from verifiable.frontend.lower.conv import convolved, with_bias
 from verifiable.frontend.lower.expression import Expression
+from verifiable.frontend.lower.made import afford, line
 from verifiable.frontend.lower.node import Node, lowers
 from verifiable.frontend.lower.rows import cut
 from verifiable.frontend.lower.sampling import (
@@ -115,11 +116,12 @@ def affine_grid(b: Builder, node: Node) -> Value:
         raise node.refuse(f"theta is {theta.type} for size {size}")
     lines = []
     for extent in size[2:]:
-        steps = np.arange(extent, dtype=np.float64)
+        steps = line(extent).astype(np.float64)
         if node.attribute("align_corners", 0):
             lines.append(-1 + 2 * steps / max(extent - 1, 1))
         else:
             lines.append((2 * steps + 1) / extent - 1)
+    afford([rank + 1, *size[2:]])
     axes = np.meshgrid(*lines, indexing="ij")
     points = np.stack([*axes[::-1], np.ones(size[2:])], axis=-1).reshape(1, -1, rank + 1)
     made = b.dot(b.constant(points, DType.F32), theta)
@@ -192,7 +194,7 @@ def _roi_taps(
     offset = 0.5 if half else 0.0
     bins = samples // grid
     start, stop = (b.reshape(cut(b, rois, 1, i, 1), [-1, 1]) for i in (1 - axis, 3 - axis))
-    steps = np.arange(samples)
+    steps = line(samples)
     # Bin p, sample i of g: p + (i + 1/2) / g bins from the start.
     where = b.constant((steps // grid + (steps % grid + 0.5) / grid).astype(np.float32))
 
@@ -264,9 +266,10 @@ def deform_conv(b: Builder, node: Node) -> Value:
 
 def _corners(windows: Windows, axis: int) -> Array:
     """Where each tap of each window stands on one axis without offset, ``[k, P]``."""
-    taps = np.arange(windows.kernel[axis]) * windows.dilations[axis]
-    starts = np.arange(windows.counts[axis]) * windows.strides[axis] - windows.before[axis]
-    line, place = [1] * 4, [1] * 4
-    line[axis], place[2 + axis] = -1, -1
-    total = taps.reshape(line) + starts.reshape(place)
+    afford([*windows.kernel, *windows.counts])
+    taps = line(windows.kernel[axis]) * windows.dilations[axis]
+    starts = line(windows.counts[axis]) * windows.strides[axis] - windows.before[axis]
+    tap, place = [1] * 4, [1] * 4
+    tap[axis], place[2 + axis] = -1, -1
+    total = taps.reshape(tap) + starts.reshape(place)
     return np.broadcast_to(total, [*windows.kernel, *windows.counts]).astype(np.float32)

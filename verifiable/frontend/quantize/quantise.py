@@ -70,7 +70,10 @@ def quantise(
         )
     dots = weighted(graph, weights)
     if not dots:
-        raise UnsupportedError("no Dot of the model has constant, finite f32 weights to quantise")
+        raise UnsupportedError(
+            "no Dot of the model has constant, finite f32 weights to quantise",
+            hint="compile it without --int8",
+        )
     biases = biased(graph, weights, dots)
     feeds = feeding(graph, dots)
     wanted = feeds | set(dots)
