@@ -96,14 +96,15 @@ def test_flags_are_bools_and_only_they() -> None:
         one_of(DType.F32, "true")
 
 
+def after(x: np.float32, towards: float) -> np.float32:
+    with np.errstate(over="ignore"):  # of the largest it is infinity
+        return np.nextafter(x, np.float32(towards))
+
+
 def nearest(exact: Fraction) -> Any:
     """The float32 nearest to a number, ties to even, by comparing it with its neighbours."""
     start = np.float32(min(max(float(exact), -LARGEST), LARGEST))
-    around = (
-        np.nextafter(start, np.float32(-np.inf)),
-        start,
-        np.nextafter(start, np.float32(np.inf)),
-    )
+    around = (after(start, -np.inf), start, after(start, np.inf))
     known = [x for x in around if np.isfinite(x)]
     # An element's last bit is that of its bit pattern.
     return min(known, key=lambda x: (abs(Fraction(float(x)) - exact), x.view(np.uint32) & 1))
@@ -116,7 +117,7 @@ floats = st.integers(0, 0x7F7FFFFF).map(lambda bits: float(np.uint32(bits).view(
 def near_ties(draw: st.DrawFn) -> Fraction:
     """Numbers on, or a very little off, the middle between two float32."""
     low = draw(floats)
-    high = float(np.nextafter(np.float32(low), np.float32(np.inf)))
+    high = float(after(np.float32(low), np.inf))
     high = high if math.isfinite(high) else float(2**128)
     step = Fraction(draw(st.integers(-3, 3)), 10 ** draw(st.sampled_from([60, 100, 400])))
     sign = draw(st.sampled_from([-1, 1]))
