@@ -98,7 +98,7 @@ def test_flags_are_bools_and_only_they() -> None:
 
 def after(x: np.float32, towards: float) -> np.float32:
     with np.errstate(over="ignore"):  # of the largest it is infinity
-        return np.nextafter(x, np.float32(towards))
+        return np.float32(np.nextafter(x, np.float32(towards)))
 
 
 def nearest(exact: Fraction) -> Any:
