@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+VECTORS = ("sse4_2", "avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "sha_ni")
+"""Flags of a processor that decide which code runs, ours and the peer's."""
 PACKAGES = ("verifiable", "ezkl", "onnx", "onnxruntime", "torch", "py-ecc", "pyrevm", "numpy")
 
 
@@ -37,6 +39,9 @@ def machine() -> dict[str, str | int]:
             if line.startswith(key):
                 facts[name] = line.partition(":")[2].strip()
                 break
+    flags = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "flags" in line]
+    if flags:
+        facts["vectors"] = " ".join(v for v in VECTORS if v in flags[0].split())
     cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "processor" in line]
     return facts | {"cores": len(cpus)}
 

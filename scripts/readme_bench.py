@@ -22,8 +22,9 @@ def number(value: float | None) -> str:
 def table(measured: dict[str, Any]) -> str:
     """Markdown of one benchmark file."""
     machine, versions = measured["machine"], measured["versions"]
+    vectors = f" ({machine['vectors']})" if "vectors" in machine else ""
     head = (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory']} of memory, "
+        f"{machine['cpu']}{vectors}, {machine['cores']} cores, {machine['memory']} of memory, "
         f"Python {machine['python']}; "
         + ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
         + "."
