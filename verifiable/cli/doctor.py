@@ -79,8 +79,7 @@ def _solc() -> str:
 def _native() -> str:
     from verifiable.engines.cpu_library import load, supported
 
-    load()
-    return ", ".join(supported())
+    return f"{', '.join(supported())}; int8 by {load().fastest_products}"
 
 
 def _cuda() -> str:
