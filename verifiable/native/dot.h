@@ -11,7 +11,7 @@ struct DotGrain {
 };
 
 void dot_floats(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
-void pack_constant_floats(Rows& rows, bool left, const u8* data);
+void pack_constant_floats(Rows& rows, const Packing& packing);
 DotGrain float_grain();
 
 // Integers: the way that a Dot may go at most, and that of one run.
@@ -20,19 +20,19 @@ Products products_of_run(const Run& run, const Dot& dot);
 // Whether the columns of a tile are to run along m, if they may.
 bool integers_are_swapped(const Dot& dot, bool may_swap);
 void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
-void pack_constant_integers(Dot& dot, Rows& rows, bool left, const u8* data);
+void pack_constant_integers(Dot& dot, Rows& rows, const Packing& packing);
 DotGrain integer_grain(Products products);
 
 // Those of dot_quads.cpp.
 bool has_quad_products();
 void dot_quads(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
-void pack_constant_quads(Rows& rows, bool left, const u8* data);
+void pack_constant_quads(Rows& rows, const Packing& packing);
 
 // Those of dot_tiles.cpp.
 bool has_tile_products();
 DotGrain tile_grain();
 void dot_tiles(const Run& run, const Dot& dot, const DotPart& part, Scratch& scratch);
-void pack_constant_tiles(Rows& rows, bool left, const u8* data);
+void pack_constant_tiles(Rows& rows, const Packing& packing);
 
 // Those of planes.cpp. Has a Dot whose patches allow it read them by quads.
 void read_by_quads(Dot& dot);

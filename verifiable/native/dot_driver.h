@@ -145,7 +145,7 @@ class DotDriver {
         if (left_.constant) {
             i64 number = l0_ / ROWS + sliver;
             i64 count = ceil_div(left_.row.extent, ROWS);
-            return (const Left*)Kernels::packed(left_).data.data() +
+            return (const Left*)Kernels::packed(left_).data +
                    ((left_batch_ * count + number) * groups_ * GROUP + k0) * ROWS;
         }
         i64 depth = left_whole_ ? groups_ * GROUP : depth_;
@@ -156,7 +156,7 @@ class DotDriver {
         if (right_.constant) {
             i64 number = r0_ / COLUMNS + panel;
             i64 count = ceil_div(right_.row.extent, COLUMNS);
-            return (const Right*)Kernels::packed(right_).data.data() +
+            return (const Right*)Kernels::packed(right_).data +
                    ((right_batch_ * count + number) * groups_ * GROUP + k0) * COLUMNS;
         }
         i64 depth = right_whole_ ? groups_ * GROUP : depth_;
@@ -285,25 +285,38 @@ class DotDriver {
     const u8* right_data_ = nullptr;
 };
 
+// How a constant operand is packed: as the left one or the right one, from where, into what.
+struct Packing {
+    bool left;
+    const u8* data;
+    Room& room;
+};
+
 // All of a constant operand, batch after batch, in slivers or panels.
 template <class Kernels, bool LEFT>
-void pack_all(Rows& rows, const u8* data, Packed& packed) {
+void pack_side(Rows& rows, const Packing& packing, Packed& packed) {
     using Element = std::conditional_t<LEFT, typename Kernels::Left, typename Kernels::Right>;
     constexpr i64 STEP = LEFT ? Kernels::ROWS : Kernels::COLUMNS;
     i64 depth = ceil_div(rows.k.extent, Kernels::GROUP) * Kernels::GROUP;
     i64 count = ceil_div(rows.row.extent, STEP);
-    Element* to = (Element*)packed.data.reserve(
-        rows.batch.extent * count * depth * STEP * (i64)sizeof(Element));
+    packed.data = packing.room.take(rows.batch.extent * count * depth * STEP * (i64)sizeof(Element));
+    Element* to = (Element*)packed.data;
     for (i64 b = 0; b < rows.batch.extent; ++b)
         for (i64 i = 0; i < count; ++i, to += depth * STEP) {
             i64 stop = std::min((i + 1) * STEP, rows.row.extent);
             if constexpr (LEFT) {
-                Kernels::pack_left(rows, data, b, i * STEP, stop, 0, rows.k.extent, to);
+                Kernels::pack_left(rows, packing.data, b, i * STEP, stop, 0, rows.k.extent, to);
             } else {
-                Kernels::pack_right(rows, data, b, i * STEP, stop, 0, rows.k.extent, to);
+                Kernels::pack_right(rows, packing.data, b, i * STEP, stop, 0, rows.k.extent, to);
             }
             Kernels::template learn<STEP>(packed, to, depth);
         }
+}
+
+template <class Kernels>
+void pack_all(Rows& rows, const Packing& packing, Packed& packed) {
+    packing.left ? pack_side<Kernels, true>(rows, packing, packed)
+                 : pack_side<Kernels, false>(rows, packing, packed);
 }
 
 // Of kernels that need to know nothing of constants.

@@ -97,9 +97,8 @@ void dot_floats(const Run& run, const Dot& dot, const DotPart& part, Scratch& sc
     DotDriver<FloatKernels>(run, dot, part, scratch).compute();
 }
 
-void pack_constant_floats(Rows& rows, bool left, const u8* data) {
-    left ? pack_all<FloatKernels, true>(rows, data, rows.packed)
-         : pack_all<FloatKernels, false>(rows, data, rows.packed);
+void pack_constant_floats(Rows& rows, const Packing& packing) {
+    pack_all<FloatKernels>(rows, packing, rows.packed);
 }
 
 DotGrain float_grain() { return {FloatKernels::ROWS, FloatKernels::COLUMNS}; }

@@ -339,14 +339,12 @@ void dot_integers(const Run& run, const Dot& dot, const DotPart& part, Scratch& 
     }
 }
 
-void pack_constant_integers(Dot& dot, Rows& rows, bool left, const u8* data) {
-    if (dot.products == Products::TILES) return pack_constant_tiles(rows, left, data);
-    if (dot.products == Products::QUADS) return pack_constant_quads(rows, left, data);
-    left ? pack_all<WideKernels, true>(rows, data, rows.packed)
-         : pack_all<WideKernels, false>(rows, data, rows.packed);
-    if (dot.products == Products::WIDE) return;
-    left ? pack_all<NarrowKernels, true>(rows, data, rows.packed_narrow)
-         : pack_all<NarrowKernels, false>(rows, data, rows.packed_narrow);
+void pack_constant_integers(Dot& dot, Rows& rows, const Packing& packing) {
+    if (dot.products == Products::TILES) return pack_constant_tiles(rows, packing);
+    if (dot.products == Products::QUADS) return pack_constant_quads(rows, packing);
+    pack_all<WideKernels>(rows, packing, rows.packed);
+    if (dot.products == Products::NARROW)
+        pack_all<NarrowKernels>(rows, packing, rows.packed_narrow);
 }
 
 DotGrain integer_grain(Products products) {

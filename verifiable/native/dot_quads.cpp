@@ -109,9 +109,8 @@ void dot_quads(const Run& run, const Dot& dot, const DotPart& part, Scratch& scr
     DotDriver<QuadKernels>(run, dot, part, scratch).compute();
 }
 
-void pack_constant_quads(Rows& rows, bool left, const u8* data) {
-    left ? pack_all<QuadKernels, true>(rows, data, rows.packed)
-         : pack_all<QuadKernels, false>(rows, data, rows.packed);
+void pack_constant_quads(Rows& rows, const Packing& packing) {
+    pack_all<QuadKernels>(rows, packing, rows.packed);
 }
 
 }  // namespace verifiable

@@ -123,9 +123,8 @@ void dot_tiles(const Run& run, const Dot& dot, const DotPart& part, Scratch& scr
     DotDriver<TileKernels>(run, dot, part, scratch).compute();
 }
 
-void pack_constant_tiles(Rows& rows, bool left, const u8* data) {
-    left ? pack_all<TileKernels, true>(rows, data, rows.packed)
-         : pack_all<TileKernels, false>(rows, data, rows.packed);
+void pack_constant_tiles(Rows& rows, const Packing& packing) {
+    pack_all<TileKernels>(rows, packing, rows.packed);
 }
 
 }  // namespace verifiable

@@ -10,10 +10,14 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#endif
+#if defined(__linux__)
+#include <sys/mman.h>
 #endif
 
 namespace verifiable {
@@ -113,27 +117,109 @@ inline Floats one_nan(Floats x) {
     return (Floats)(((Ints)x & ~is_nan) | ((Ints{} + (std::int32_t)NAN_BITS) & is_nan));
 }
 
-// Memory aligned to cache lines, with room to read or write a vector past its end.
+// Memory aligned to cache lines, with room to read or write a vector past its end. What is large comes
+// from the system in huge pages, if it has such: without, one core of a virtual machine read packed
+// weights at 12 GB/s instead of 17, since it looks up a page for every 4 KiB. It must be new for that,
+// and aligned_alloc would give some that was in use before.
 class Memory {
   public:
+    Memory() = default;
+    Memory(Memory&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, -1)) {}
+    Memory& operator=(Memory&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+    ~Memory() { free(); }
+
     u8* reserve(i64 bytes) {
         if (bytes > size_) {
-            data_.reset();
-            size_ = -1;
-            data_.reset((u8*)std::aligned_alloc(64, (bytes + 256 + 63) / 64 * 64));
+            free();
+            const i64 room = round_up(bytes + 256, 64);
+            data_ = is_large(bytes) ? map(room) : (u8*)std::aligned_alloc(64, room);
             if (!data_) throw std::bad_alloc();
             size_ = bytes;
         }
-        return data_.get();
+        return data_;
     }
-    u8* data() const { return data_.get(); }
+    u8* data() const { return data_; }
 
   private:
-    struct Free {
-        void operator()(u8* p) const { std::free(p); }
-    };
-    std::unique_ptr<u8, Free> data_;
+    static i64 round_up(i64 x, i64 step) { return (x + step - 1) / step * step; }
+
+#if defined(__linux__)
+    static constexpr i64 HUGE_PAGE = 2 << 20;
+
+    static bool is_large(i64 bytes) { return bytes >= HUGE_PAGE; }
+
+    // Mapped memory begins at a page; what lies before the first huge page of it is given back.
+    static u8* map(i64 room) {
+        room = round_up(room, PAGE);
+        void* whole = mmap(nullptr, room + HUGE_PAGE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (whole == MAP_FAILED) return nullptr;
+        u8* first = (u8*)round_up((i64)whole, HUGE_PAGE);
+        const i64 before = first - (u8*)whole;
+        if (before) munmap(whole, before);
+        munmap(first + room, HUGE_PAGE - before);
+        madvise(first, room, MADV_HUGEPAGE);  // a wish: a system without says no, and all is well
+        return first;
+    }
+
+    void free() {
+        if (data_ && is_large(size_)) {
+            munmap(data_, round_up(round_up(size_ + 256, 64), PAGE));
+        } else {
+            std::free(data_);
+        }
+        data_ = nullptr;
+        size_ = -1;
+    }
+
+    static constexpr i64 PAGE = 64 << 10;  // a multiple of any system's
+#else
+    static bool is_large(i64) { return false; }
+    static u8* map(i64) { return nullptr; }
+
+    void free() {
+        std::free(data_);
+        data_ = nullptr;
+        size_ = -1;
+    }
+#endif
+
+    u8* data_ = nullptr;
     i64 size_ = -1;
+};
+
+// Memory for many things that live as long as it does, end to end: most of them are smaller than a
+// huge page, and so none is without one.
+class Room {
+  public:
+    // Aligned to cache lines; a vector may be read past the end.
+    u8* take(i64 bytes) {
+        const i64 wanted = (bytes + 64 + 63) / 64 * 64;
+        if (wanted > left_) {
+            // Larger and larger parts; what is not touched of the last one costs nothing.
+            part_ = 2 * part_ < MOST ? 2 * part_ : MOST;
+            part_ = wanted > part_ ? wanted : part_;
+            parts_.emplace_back();
+            next_ = parts_.back().reserve(part_);
+            left_ = part_;
+        }
+        u8* found = next_;
+        next_ += wanted;
+        left_ -= wanted;
+        return found;
+    }
+
+  private:
+    static constexpr i64 MOST = 32 << 20;
+
+    std::vector<Memory> parts_;
+    u8* next_ = nullptr;
+    i64 left_ = 0, part_ = 32 << 10;
 };
 
 }  // namespace verifiable

@@ -7,6 +7,13 @@ namespace verifiable {
 
 namespace {
 
+// Where constants are, what they are packed for, and into what.
+struct Constants {
+    u8* const* slots;
+    Products products;
+    Room& room;
+};
+
 Place read_place(Words& w) {
     Place p;
     p.slot = w.next();
@@ -40,7 +47,7 @@ Rows read_rows(Words& w) {
     return rows;
 }
 
-std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots, Products products) {
+std::unique_ptr<Dot> read_dot(Words& w, const Constants& how) {
     auto dot = std::make_unique<Dot>();
     dot->dtype = (int)w.next();
     dot->batches = w.next();
@@ -54,7 +61,7 @@ std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots, Products products) {
     if (dot->dtype == F32) {
         dot->swapped = may_swap && swap_is_cheaper(*dot, float_grain());
     } else {
-        dot->products = products_of(*dot, products);
+        dot->products = products_of(*dot, how.products);
         dot->swapped = integers_are_swapped(*dot, may_swap);
         if (dot->products >= Products::QUADS) read_by_quads(*dot);
     }
@@ -62,9 +69,9 @@ std::unique_ptr<Dot> read_dot(Words& w, u8* const* slots, Products products) {
     for (Rows* rows : {&dot->a, &dot->b})
         if (rows->constant) {
             bool left = (rows == &dot->a) != dot->swapped;
-            const u8* data = slots[rows->at.slot] + rows->at.offset;
-            dot->dtype == F32 ? pack_constant_floats(*rows, left, data)
-                              : pack_constant_integers(*dot, *rows, left, data);
+            const Packing packing{left, how.slots[rows->at.slot] + rows->at.offset, how.room};
+            dot->dtype == F32 ? pack_constant_floats(*rows, packing)
+                              : pack_constant_integers(*dot, *rows, packing);
         }
     return dot;
 }
@@ -117,11 +124,11 @@ Node read_node(Words& w, bool& known) {
     return node;
 }
 
-void read_group(Words& w, Group& group, u8* const* slots, Products products, bool& known) {
+void read_group(Words& w, Group& group, const Constants& how, bool& known) {
     group.rows = w.next();
     group.width = w.next();
     group.whole_rows = w.next();
-    if (w.next()) group.dot = read_dot(w, slots, products);
+    if (w.next()) group.dot = read_dot(w, how);
     i64 buffers = w.next();
     group.scratch_bytes = 0;
     for (i64 i = 0; i < buffers && !w.bad(); ++i) {
@@ -172,13 +179,14 @@ void read_gather(Words& w, Gather& g) {
 
 std::unique_ptr<Plan> read_plan(Words w, u8* const* slots, Products products) {
     auto plan = std::make_unique<Plan>();
+    const Constants how{slots, products, plan->room};
     bool known = true;
     while (w.more() && known) {
         auto operation = std::make_unique<Operation>();
         operation->kind = (decltype(operation->kind))w.next();
         switch (operation->kind) {
             case Operation::GROUP:
-                read_group(w, operation->group, slots, products, known);
+                read_group(w, operation->group, how, known);
                 break;
             case Operation::COPY: read_copy(w, operation->copy); break;
             case Operation::GATHER: read_gather(w, operation->gather); break;

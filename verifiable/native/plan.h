@@ -81,7 +81,7 @@ struct Axis {
 
 // A constant operand as one family of kernels reads it, and what the family wants to know of it.
 struct Packed {
-    Memory data;
+    u8* data = nullptr;
     std::vector<u8> levels;               // see dot_int.cpp
     std::vector<std::int32_t> corrections;  // see dot_quads.cpp
 };
@@ -230,6 +230,7 @@ struct Run {
 };
 
 struct Plan {
+    Room room;  // for constants
     std::vector<std::unique_ptr<Operation>> operations;
 };
 
