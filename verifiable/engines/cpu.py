@@ -14,13 +14,14 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from verifiable.engines.cpu_library import Library, load
+from verifiable.engines.cpu_library import Library, Slots, address, load
 from verifiable.engines.cpu_memory import Results
 from verifiable.engines.cpu_schedule import Schedule, schedule
 from verifiable.engines.cpu_words import Writer
 from verifiable.engines.inputs import check_inputs, check_weights
 from verifiable.engines.protocol import Progress, RegionDone, Watcher
 from verifiable.errors import InputError, MissingDependencyError, OutOfMemoryError
+from verifiable.graph.check import input_types
 from verifiable.graph.ir import Array, Const, Graph, Index, Input, Weights, places
 from verifiable.ops import check_values
 
@@ -131,9 +132,9 @@ class Plan:
             (index, slots[index], graph.instructions[index].type) for index in self.schedule.direct
         ]
         """Tensors that lie in results: their slots and types."""
-        self.addresses = [0] * (base + len(graph.outputs))
+        self.addresses: Slots = np.zeros(base + len(graph.outputs), np.uint64)
         for index in places(graph, Const):
-            self.addresses[slots[index]] = weights[index].ctypes.data
+            self.addresses[slots[index]] = address(weights[index])
         writer = Writer(self.schedule, slots)
         words: list[int] = []
         self.stops: list[int] = []
@@ -175,7 +176,7 @@ class Plan:
         if not self._arenas:
             self._arenas.append(arena)
 
-    def run(self, addresses: list[int], works: range) -> bool:
+    def run(self, addresses: Slots, works: range) -> bool:
         """Do some of the work; False if an input of `looked_at` is not what it should be."""
         start = self.stops[works.start - 1] if works.start else 0
         stop = self.stops[works.stop - 1] if works.stop else 0
@@ -202,6 +203,7 @@ class CpuRunner:
         self.graph = graph
         self.weights = weights
         self.engine = engine
+        self.wanted = input_types(graph)
         self.plan = Plan(engine, graph, weights, fuse=engine.fuse)
 
     @cached_property
@@ -228,7 +230,7 @@ class CpuRunner:
         plan = self.plan if watch is None else self.watched
         # Nothing may be seen of a run on an input that is refused.
         later = plan.looked_at if watch is None and progress is None else frozenset()
-        given = check_inputs(self.graph, inputs, check=partial(self._check, later))
+        given = check_inputs(self.wanted, inputs, check=partial(self._check, later))
         state = _State(self, plan, list(given.values()))
         try:
             if watch is not None:
@@ -304,16 +306,18 @@ class _State:
         self.graph = runner.graph
         self.weights = runner.weights
         self.arena = plan.arena()
-        self.addresses = list(plan.addresses)
-        self.addresses[0] = -(-self.arena.ctypes.data // 64) * 64
+        self.addresses: Slots = plan.addresses.copy()
+        self.shift = -address(self.arena) % 64
+        """Bytes of the arena before its first cache line."""
+        self.addresses[0] = address(self.arena) + self.shift
         self.tensors: dict[Index, Array] = {}
         """Inputs and results."""
         for (index, slot), array in zip(plan.inputs, given, strict=True):
-            self.addresses[slot] = array.ctypes.data
+            self.addresses[slot] = address(array)
             self.tensors[index] = array
         for index, slot, kind in plan.made:
             made = plan.results.array(kind)
-            self.addresses[slot] = made.ctypes.data
+            self.addresses[slot] = address(made)
             self.tensors[index] = made
 
     def tensor(self, index: Index) -> Array:
@@ -330,8 +334,7 @@ class _State:
         if whole is not None:
             flat = whole.reshape(-1)
         else:
-            shift = self.addresses[0] - self.arena.ctypes.data
-            first = self.plan.schedule.offsets[layout.root] + shift
+            first = self.plan.schedule.offsets[layout.root] + self.shift
             nbytes = self.graph.instructions[layout.root].type.nbytes
             flat = self.arena[first : first + nbytes].view(kind.dtype.numpy)
         return flat[layout.offset : layout.offset + kind.size].reshape(kind.shape)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifiable.errors import HostError, MissingDependencyError, OutOfMemoryError
 from verifiable.graph.ir import Array
@@ -25,10 +26,19 @@ VERSION: Final = 4
 PRODUCTS: Final = ("wide", "narrow", "quads", "tiles")
 """Ways of adding up products of integers, by their number in native code."""
 
+Slots = NDArray[np.uint64]
+"""Addresses of what a plan reads and writes, by the numbers that its words name."""
+
 DONE, NO_MEMORY, BAD_PLAN, BAD_INPUT = range(4)
 HINT: Final = (
     "install a C++ compiler (g++ or clang++) and then `pip install --force-reinstall verifiable`"
 )
+
+
+def address(array: Array) -> int:
+    """Where the elements of an array begin; several times faster than ``array.ctypes.data``."""
+    found: int = array.__array_interface__["data"][0]
+    return found
 
 
 class Library:
@@ -104,7 +114,7 @@ class Library:
         """End the threads of an engine."""
         self._library.verifiable_engine_free(handle)
 
-    def plan(self, words: Sequence[int], slots: Sequence[int], products: str) -> int:
+    def plan(self, words: Sequence[int], slots: Slots, products: str) -> int:
         """Read a plan; constants are packed from the addresses `slots`.
 
         Products of integers are added up as `products` says, or in a way before it.
@@ -115,10 +125,9 @@ class Library:
             If there is no memory for the packed constants.
         """
         read = np.array(words, np.int64)
-        addresses = np.array(slots, np.uint64)
         handle = ctypes.c_void_p()
         status = self._library.verifiable_plan_new(
-            read.ctypes.data, read.size, addresses.ctypes.data, PRODUCTS.index(products),
+            address(read), read.size, address(slots), PRODUCTS.index(products),
             ctypes.byref(handle),
         )  # fmt: skip
         _check(status)
@@ -127,7 +136,7 @@ class Library:
 
     def finds_nan(self, engine: int, array: Array) -> bool:
         """Whether floats hold a NaN other than 0x7fc00000."""
-        return bool(self._library.verifiable_finds_nan(engine, array.ctypes.data, array.size))
+        return bool(self._library.verifiable_finds_nan(engine, address(array), array.size))
 
     def joined(self, handle: int) -> int:
         """How many chains of a plan's nodes, as of a softmax, run as one."""
@@ -137,9 +146,7 @@ class Library:
         """Let a plan and its constants go."""
         self._library.verifiable_plan_free(handle)
 
-    def run(
-        self, plan: int, engine: int, slots: Sequence[int], span: range, tile: tuple[int, int]
-    ) -> bool:
+    def run(self, plan: int, engine: int, slots: Slots, span: range, tile: tuple[int, int]) -> bool:
         """Execute operations `span` of a plan over the memory at the addresses `slots`.
 
         Returns
@@ -153,9 +160,8 @@ class Library:
         OutOfMemoryError
             If there is no memory for the threads' own work.
         """
-        addresses = np.array(slots, np.uint64)
         status = self._library.verifiable_plan_run(
-            plan, engine, addresses.ctypes.data, span.start, span.stop, *tile
+            plan, engine, address(slots), span.start, span.stop, *tile
         )
         if status == BAD_INPUT:
             return False

@@ -14,6 +14,7 @@ from verifiable.engines.gpu_plan import plan_instruction
 from verifiable.engines.inputs import check_inputs, check_weights
 from verifiable.engines.protocol import Progress, Watcher
 from verifiable.engines.reference import regions_done
+from verifiable.graph.check import input_types
 from verifiable.graph.ir import (
     Array,
     Const,
@@ -87,7 +88,7 @@ class GpuRunner:
             If the device gave up.
         """
         graph, device = self.graph, self.device
-        given = check_inputs(graph, inputs)
+        given = check_inputs(input_types(graph), inputs)
         sources = dict(zip(places(graph, Input), given.values(), strict=True))
         tensors: dict[Index, Memory] = {}
         steps = zip(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from verifiable.errors import TensorError
-from verifiable.graph.check import input_types
 from verifiable.graph.ir import Array, Const, Graph, Index, TensorType, Weights, places
 from verifiable.ops import check_values, dtype_of
 
@@ -14,13 +13,15 @@ CheckValues = Callable[[str, Array], None]
 
 
 def check_inputs(
-    graph: Graph, inputs: Mapping[str, Array], *, check: CheckValues = check_values
-) -> dict[str, Array]:
+    wanted: Mapping[str, TensorType], inputs: Mapping[str, Array], *,
+    check: CheckValues = check_values,
+) -> dict[str, Array]:  # fmt: skip
     """Check the inputs of a run.
 
     Parameters
     ----------
-    graph : Graph
+    wanted : mapping of str to TensorType
+        Of the graph (``graph.check.input_types``).
     inputs : mapping of str to array
     check : callable
         Of an engine that does it faster.
@@ -28,7 +29,7 @@ def check_inputs(
     Returns
     -------
     dict of str to array
-        C-contiguous, in the order of the graph.
+        C-contiguous, in the order of `wanted`.
 
     Raises
     ------
@@ -36,7 +37,6 @@ def check_inputs(
         If an input is absent, unknown, of another shape or dtype, or holds a NaN other than
         0x7fc00000 or a bool other than 0 and 1.
     """
-    wanted = input_types(graph)
     for name in inputs:
         if name not in wanted:
             names = ", ".join(f"`{name}` {kind}" for name, kind in wanted.items()) or "none"

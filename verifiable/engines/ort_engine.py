@@ -24,6 +24,7 @@ from verifiable.engines.ort_dot import (
 from verifiable.engines.ort_parts import Part, cut, tensor_name
 from verifiable.engines.protocol import Engine, Progress, Runner, Watcher
 from verifiable.engines.reference import regions_done
+from verifiable.graph.check import input_types
 from verifiable.graph.ir import (
     Array,
     Const,
@@ -157,7 +158,7 @@ class OrtRunner:
             # Another library has set this thread to flush them, and onnxruntime would.
             runner = self.rest.prepare(self.graph, self.weights)
             return runner.run(inputs, watch=watch, progress=progress)
-        given = check_inputs(self.graph, inputs)
+        given = check_inputs(input_types(self.graph), inputs)
         tensors = dict(zip(places(self.graph, Input), given.values(), strict=True))
         tensors.update(self.weights)
         teller = _Teller(self.graph, tensors, watch, progress)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from verifiable.engines.inputs import check_inputs, check_weights
 from verifiable.engines.protocol import Progress, RegionDone, Watcher
+from verifiable.graph.check import input_types
 from verifiable.graph.ir import (
     Array,
     Const,
@@ -56,7 +57,7 @@ class ReferenceRunner:
             If the inputs are not what the graph asks for.
         """
         graph = self.graph
-        given = check_inputs(graph, inputs)
+        given = check_inputs(input_types(graph), inputs)
         sources = dict(zip(places(graph, Input), given.values(), strict=True))
         tensors: dict[Index, Array] = {}
         steps = zip(graph.instructions, last_uses(graph), regions_done(graph), strict=True)
