@@ -5,6 +5,7 @@ on a well-formed graph never fails.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from math import prod
 from typing import Final
 
@@ -333,9 +334,10 @@ def output_types(graph: Graph) -> dict[str, TensorType]:
 
 
 def input_types(graph: Graph) -> dict[str, TensorType]:
-    """Type of each input, by name, in order."""
-    found = [graph.instructions[i].type for i in places(graph, Input)]
-    return dict(zip(graph.inputs, found, strict=True))
+    """Type of each input, by name, in order, of a checked graph."""
+    found = (ins.type for ins in graph.instructions if isinstance(ins, Input))
+    # There are as many Inputs as names; the rest of a long program need not be looked at.
+    return dict(zip(graph.inputs, islice(found, len(graph.inputs)), strict=True))
 
 
 __all__ = [

@@ -49,9 +49,15 @@ class Slot:
     position: int
 
 
+def output_places(graph: Graph) -> list[Index]:
+    """Tensors of the output section, in order; an output that is an Input or a Const is none."""
+    named = {index for _, index in graph.outputs}
+    return sorted(i for i in named if not isinstance(graph.instructions[i], Input | Const))
+
+
 def trace_slots(graph: Graph) -> tuple[Slot, ...]:
     """Slot of each instruction's tensor."""
-    named = {index for _, index in graph.outputs}
+    named = set(output_places(graph))
     counts = dict.fromkeys(Section, 0)
     found = []
     for i, instruction in enumerate(graph.instructions):

@@ -8,6 +8,7 @@ The rank says how long the message is, so no two types or trees share one. A che
 type, so it knows the height of the tree and the exact length of each leaf.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -61,22 +62,46 @@ def tensor_nodes(array: Array, *, hasher: Hasher = HASHLIB, sink: Sink | None = 
     uint8 array ``[nodes, 32]``
         As ``crypto.tree.Tree.rows`` has them; the last is the root.
     """
-    found = _cut(array, sink)
-    return hasher.tree(*found) if found else np.empty((0, DIGEST), np.uint8)
+    cut = _cut_of(array.dtype, array.shape)
+    data = _bytes_of(array, cut, sink)
+    if not cut.rows[0]:
+        return np.empty((0, DIGEST), np.uint8)
+    return hasher.tree(data, cut.leaf, cut.width)
 
 
-def _cut(array: Array, sink: Sink | None) -> tuple[Digests, int, int] | None:
-    """What a `Hasher` makes a tree of, None if there is no element."""
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How a `Hasher` takes arrays of one dtype and shape."""
+
+    header: Digests
+    """uint8, what the root says of the type."""
+    rows: tuple[int, int]
+    """Trees, and bytes of each; no tree if there is no element."""
+    leaf: int
+    """Bytes."""
+    width: int
+    """Of elements that are turned over; 1 if none are."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _cut_of(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> _Cut:
+    kind = type_of(np.empty(0, dtype)).dtype
+    plan = layout(TensorType(kind, shape))
+    turned = dtype != dtype.newbyteorder(">")
+    return _Cut(
+        header=np.frombuffer(header(plan.type), np.uint8),
+        rows=(plan.trees if plan.type.size else 0, plan.span * dtype.itemsize),
+        leaf=plan.leaf * dtype.itemsize,
+        width=dtype.itemsize if turned else 1,
+    )
+
+
+def _bytes_of(array: Array, cut: _Cut, sink: Sink | None) -> Digests:
     flat = np.ascontiguousarray(array).reshape(-1)
     if sink is not None:
         for start in range(0, flat.size, BLOCK):
             sink(big_endian(flat[start : start + BLOCK]))
-    if not flat.size:
-        return None
-    plan, itemsize = layout(type_of(array)), flat.itemsize
-    turned = flat.dtype != flat.dtype.newbyteorder(">")
-    data = flat.view(np.uint8).reshape(plan.trees, plan.span * itemsize)
-    return data, plan.leaf * itemsize, itemsize if turned else 1
+    return flat.view(np.uint8).reshape(cut.rows)
 
 
 def root_of_nodes(kind: TensorType, nodes: Digests) -> Sha256:
@@ -120,8 +145,12 @@ def tensor_root(array: Array, *, hasher: Hasher = HASHLIB, sink: Sink | None = N
     >>> tensor_root(np.array(7, np.int32)) == wanted
     True
     """
-    found = _cut(array, sink)
-    return seal(type_of(array), hasher.root(*found) if found else PAD)
+    cut = _cut_of(array.dtype, array.shape)
+    data = _bytes_of(array, cut, sink)
+    top = hasher.root(data, cut.leaf, cut.width) if cut.rows[0] else PAD
+    # As `seal` does, by the hash that is at hand.
+    sealed = np.concatenate([cut.header, np.frombuffer(top, np.uint8)])
+    return Sha256(hasher(Tag.TENSOR, sealed[None]))
 
 
 @dataclass(frozen=True, slots=True)

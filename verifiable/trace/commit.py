@@ -16,7 +16,7 @@ from verifiable.crypto.merkle import Hasher, Tag, tagged, tree_root
 from verifiable.engines.native_hash import best_hasher, hasher_for
 from verifiable.engines.protocol import Progress, Runner
 from verifiable.graph.check import input_types
-from verifiable.graph.commitment import Section, model_root, trace_slots
+from verifiable.graph.commitment import Section, model_root, output_places, trace_slots
 from verifiable.graph.ir import Array, Const, Graph, Index
 from verifiable.graph.layout import type_of
 from verifiable.graph.tensors import Sink, root_of_nodes, tensor_nodes, tensor_root
@@ -112,13 +112,9 @@ def output_roots(
     hasher : Hasher, optional
         The fastest of this machine, if None.
     """
-    slots, hasher = trace_slots(graph), hasher or best_hasher()
-    found = {
-        slots[index].position: name
-        for name, index in graph.outputs
-        if slots[index].section is Section.OUTPUT
-    }
-    return [tensor_root(outputs[found[i]], hasher=hasher) for i in range(len(found))]
+    names, hasher = {index: name for name, index in graph.outputs}, hasher or best_hasher()
+    # Not by the slots of all instructions: a claim should cost nothing beside a run.
+    return [tensor_root(outputs[names[i]], hasher=hasher) for i in output_places(graph)]
 
 
 class Recorder:
